@@ -1,0 +1,35 @@
+# Needs make and python3-venv. Extra arguments for a playbook: make up ARGS="-e app_image_...=..."
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export LC_ALL := C.UTF-8
+# Python compiles what it imports, once, instead of pip all that it installs.
+export PYTHONDONTWRITEBYTECODE :=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: up down check test
+.DELETE_ON_ERROR:
+
+up: .venv/runtime
+	.venv/bin/ansible-playbook site.yml $(ARGS)
+
+down: .venv/runtime
+	.venv/bin/ansible-playbook playbooks/remove.yml $(ARGS)
+
+check: .venv/development
+	.venv/bin/python tests/stages.py lint unit
+
+test: .venv/development
+	.venv/bin/python tests/stages.py lint unit molecule-default molecule-sysv
+
+molecule-%: .venv/development
+	.venv/bin/python tests/stages.py $@
+
+# The files are stamps: pip runs again only when the pins change.
+.venv/runtime: requirements.txt requirements.yml
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --no-compile --requirement requirements.txt
+	.venv/bin/ansible-galaxy collection install --requirements-file requirements.yml
+	touch $@
+
+.venv/development: requirements-dev.txt .venv/runtime
+	.venv/bin/pip install --quiet --no-compile --requirement requirements-dev.txt
+	touch $@

@@ -1,0 +1,165 @@
+"""The command: ``dockmaster sync``, ``dockmaster check`` and ``dockmaster status``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, summary, sync
+from . import status as status_
+from .errors import DockmasterError, SettingsError
+from .settings import Settings
+from .settings_file import load
+
+CONFIG = "/etc/dockmaster/dockmaster.yml"
+TEMPLATE = "/etc/dockmaster/haproxy.cfg.j2"
+
+FAILED = 1
+"""Exit status: it failed and changed nothing; or, of ``status``, somebody has to look."""
+WRONG = 2
+"""Exit status: the configuration or the call is wrong."""
+PARTLY = 3
+"""Exit status: some Docker hosts did not answer; the rest was applied."""
+
+_MINUTE = 58.0
+"""Seconds that repeated passes go on: cron starts the next process at the full minute."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except SettingsError as error:
+        print(f"dockmaster: {error}", file=sys.stderr)
+        return WRONG
+    except DockmasterError as error:
+        print(f"dockmaster: {error}", file=sys.stderr)
+        return FAILED
+    except PermissionError as error:
+        print(f"dockmaster: {error.filename}: {error.strerror}; run it as root", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dockmaster",
+        description="Keeps HAProxy in step with the containers that Docker runs.",
+        epilog="Exit status: 0 all well; 1 failed, nothing changed; 2 wrong call or configuration; "
+        "3 some Docker hosts did not answer, the rest was applied.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("sync", help="one pass: ask Docker, write haproxy.cfg, reload HAProxy if need be")
+    _common(one)
+    one.add_argument(
+        "--template", type=Path, default=Path(TEMPLATE), help="the template of haproxy.cfg (default: %(default)s)"
+    )
+    one.add_argument("--check", action="store_true", help="change nothing, tell what would be changed")
+    one.add_argument("--diff", action="store_true", help="show the change of haproxy.cfg")
+    one.add_argument(
+        "--every",
+        type=_seconds,
+        metavar="SECONDS",
+        help="go on for a minute, a pass every so many seconds, and print changes and failures only: for cron",
+    )
+    one.set_defaults(run=_sync)
+
+    check = commands.add_parser("check", help="say whether the configuration is right, and change nothing")
+    _common(check)
+    check.set_defaults(run=_check)
+
+    look = commands.add_parser("status", help="each server as Docker and as HAProxy see it")
+    _common(look)
+    look.set_defaults(run=_status)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, default=Path(CONFIG), help="the configuration, YAML or JSON (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= _MINUTE:
+        raise argparse.ArgumentTypeError(f"{text}: expected seconds from 0.1 to {_MINUTE:g}")
+    return value
+
+
+def _sync(options: argparse.Namespace) -> int:
+    if options.every is None:
+        return _pass(options)
+    end = time.monotonic() + _MINUTE
+    said = ""
+    while True:
+        begun = time.monotonic()
+        try:
+            status = _pass(options, quiet=True)
+            said = ""
+        except DockmasterError as error:
+            status = WRONG if isinstance(error, SettingsError) else FAILED
+            if str(error) != said:
+                said = str(error)
+                print(f"dockmaster: {said}", file=sys.stderr, flush=True)
+        following = begun + options.every
+        if following >= end:
+            return status
+        time.sleep(max(0.0, following - time.monotonic()))
+
+
+def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
+    settings = load(options.config)
+    report = sync.one_pass(settings, _template(options.template), check_mode=options.check)
+    if options.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    elif not quiet or report.changed:
+        print(f"dockmaster: {summary.line(report, options.check)}", flush=True)
+        for note in report.notes:
+            print(f"dockmaster: note: {note}")
+    if options.diff:
+        print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
+    return PARTLY if report.unknown else 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    settings = load(options.config)
+    notes = list(settings.notes)
+    names = [service.name for service in settings.services]
+    if options.json:
+        print(json.dumps({"services": names, "notes": notes}, indent=2))
+    else:
+        print(f"dockmaster: {options.config} is right; services: {', '.join(names) or 'none'}")
+        print(*(f"dockmaster: note: {note}" for note in notes), sep="\n", end="\n" if notes else "")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    settings = load(options.config)
+    current = status_.status(settings, _found(settings))
+    print(json.dumps(current.as_dict(), indent=2) if options.json else status_.table(current))
+    return 0 if current.healthy else FAILED
+
+
+def _found(settings: Settings) -> sync.Found:
+    """What Docker says; for a status, silence of all hosts is a finding like another."""
+    try:
+        return sync.ask(settings)
+    except DockmasterError as error:
+        return sync.Found({}, (), {"every Docker host": str(error)})
+
+
+def _template(path: Path) -> str:
+    try:
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise SettingsError(f"{path}: the template cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: byte {error.start} of the template is not UTF-8 text") from None

@@ -1,0 +1,82 @@
+"""Services and backends to the text of haproxy.cfg, through the one template."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from ..errors import TemplateError
+from ..model import Backend, joined
+from ..settings import Service, Settings
+
+MANAGED = "# Managed by Dockmaster."
+"""How a file begins that this bundle wrote: any other is the operator's, and is kept."""
+
+Backends = Mapping[str, Sequence[Backend]]
+
+
+def server_names(settings: Settings, backends: Backends) -> set[tuple[str, str]]:
+    """Section and name of every server that the file has for these backends."""
+    return {
+        (service.name, backend.server_name(with_host=service.named_with_host))
+        for service in settings.services
+        for backend in backends.get(service.name, ())
+    }
+
+
+def context(settings: Settings, backends: Backends, template: str) -> dict[str, Any]:
+    """What the template takes, as plain data: the same for every door that renders it."""
+    services = [_service(service, settings, backends.get(service.name, ())) for service in settings.services]
+    return {
+        "haproxy": dict(settings.haproxy.template),
+        "services": services,
+        "structure": _structure(settings, services, template),
+    }
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """The text of haproxy.cfg, as ansible.builtin.template would give it; raises TemplateError."""
+    environment = jinja2.Environment(
+        trim_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: "" if value is None else value,
+    )
+    try:
+        return environment.from_string(template).render(values)
+    except jinja2.TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise TemplateError(f"the template{f', line {line}' if line else ''}: {error}") from error
+
+
+def _service(service: Service, settings: Settings, backends: Sequence[Backend]) -> dict[str, Any]:
+    proxy = service.proxy
+    return {
+        "name": service.name,
+        "mode": _mode([*settings.haproxy.template["defaults"], *proxy.listen]),
+        "bind": None if proxy.port is None else joined(proxy.bind_address, proxy.port),
+        "bind_options": proxy.bind_options,
+        "lines": list(proxy.listen),
+        "server_options": proxy.server_options,
+        "servers": [
+            {"name": backend.server_name(with_host=service.named_with_host), "address": backend.address}
+            for backend in sorted(backends)
+        ],
+    }
+
+
+def _mode(lines: Sequence[str]) -> str:
+    """``http`` or ``tcp``: what the last line that names a mode says."""
+    modes = [words[1] for words in map(str.split, lines) if len(words) > 1 and words[0] == "mode"]
+    return modes[-1] if modes else "tcp"
+
+
+def _structure(settings: Settings, services: list[dict[str, Any]], template: str) -> str:
+    """A digest of all but the servers: what a running HAProxy says of itself tells whether it has this."""
+    bare = [{**service, "servers": []} for service in services]
+    text = json.dumps([settings.haproxy.template, bare, template], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,138 @@
+"""The nouns: what a service and a backend are, and what a name, a host or a port may look like.
+
+Nothing else decides what may stand in haproxy.cfg as a name or an address.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\Z")
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}\Z")
+
+SHORT_ID = 12
+"""Characters of a container's id that Docker itself shows, and that a server is named after."""
+
+
+def valid_name(value: object) -> str:
+    """Return value if HAProxy takes it as the name of a section or a server, else raise ValueError."""
+    if not isinstance(value, str) or not _NAME.match(value):
+        raise ValueError("expected a name of letters, digits and _ . : - that begins with a letter or digit")
+    return value
+
+
+def valid_host(value: object) -> str:
+    """Return value if it is an IP address or a host name, else raise ValueError."""
+    if isinstance(value, str):
+        if _HOST_NAME.match(value):
+            return value
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            pass
+    raise ValueError("expected an IP address or a host name")
+
+
+def valid_port(value: object) -> int:
+    """Return value if it is a port, else raise ValueError. A string of digits is not a port."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise ValueError("expected a whole number from 1 to 65535")
+    return value
+
+
+def valid_container_id(value: object) -> str:
+    """Return value if it is a container's id in hexadecimal digits, else raise ValueError."""
+    if not isinstance(value, str) or not _CONTAINER_ID.match(value):
+        raise ValueError("expected 12 to 64 hexadecimal digits")
+    return value
+
+
+def joined(host: str, port: int) -> str:
+    """An address as HAProxy writes it: an IPv6 address goes into brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, order=True)
+class Backend:
+    """One address that can serve a service: one ``server`` line of haproxy.cfg.
+
+    Attributes:
+        docker_host: name of the Docker host that runs the container.
+        container_id: the whole id.
+        host: the address that HAProxy dials.
+        port: the port that HAProxy dials.
+        container_name: for people; never part of haproxy.cfg.
+        image: the image's name as Docker shows it; likewise.
+    """
+
+    docker_host: str
+    container_id: str
+    host: str
+    port: int
+    container_name: str = ""
+    image: str = ""
+
+    def __post_init__(self) -> None:
+        valid_name(self.docker_host)
+        valid_container_id(self.container_id)
+        valid_host(self.host)
+        valid_port(self.port)
+
+    @property
+    def address(self) -> str:
+        """Host and port, as HAProxy writes them."""
+        return joined(self.host, self.port)
+
+    def server_name(self, *, with_host: bool) -> str:
+        """Name of the server in HAProxy: the container and where it listens, never an index.
+
+        A restarted container keeps its id and changes its port; that is then another server.
+        """
+        name = f"{self.container_id[:SHORT_ID]}_{self.port}"
+        return f"{self.docker_host}_{name}" if with_host else name
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data, for JSON and Ansible."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: object) -> Backend:
+        """Read plain data back; raises ValueError with what is wrong."""
+        if not isinstance(data, dict):
+            raise ValueError(f"{data!r} is not a backend: expected a dictionary")
+        try:
+            return cls(
+                docker_host=data["docker_host"],
+                container_id=data["container_id"],
+                host=data["host"],
+                port=data["port"],
+                container_name=str(data.get("container_name", "")),
+                image=str(data.get("image", "")),
+            )
+        except KeyError as missing:
+            raise ValueError(f"a backend lacks {missing}") from None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A container that was meant for a service and cannot serve it.
+
+    Attributes:
+        service: the service's name.
+        docker_host: the Docker host that listed it.
+        container: short id, or what stands in its place.
+        reason: why, in a sentence.
+    """
+
+    service: str
+    docker_host: str
+    container: str
+    reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The same as plain data."""
+        return asdict(self)

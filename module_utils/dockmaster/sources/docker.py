@@ -1,0 +1,111 @@
+"""A Docker host, asked by its API: over TCP or on its own socket."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from typing import Any
+
+import docker
+import requests
+
+from ..errors import SourceError
+
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer that are read at the most: ten thousand containers take about twenty million."""
+
+_OLDEST_API = "1.24"
+
+
+class DockerHost:
+    """One Docker host.
+
+    Args:
+        name: what it is called in messages.
+        url: ``tcp://host:port`` or ``unix:///path``.
+        timeout: seconds for a whole answer.
+    """
+
+    def __init__(self, name: str, url: str, timeout: int = 5) -> None:
+        self.name = name
+        self.url = url
+        self._timeout = timeout
+        # Naming a version keeps the constructor from connecting: trust_env must be off before the
+        # first request, or proxies and certificates of the environment would apply.
+        self._client = docker.APIClient(base_url=url, version=_OLDEST_API, timeout=timeout)
+        self._client.trust_env = False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def containers(self) -> list[Any]:
+        """All running containers, as ``GET /containers/json`` lists them, unchecked.
+
+        Raises:
+            SourceError: the host did not answer, or not with a list.
+        """
+        answer: queue.SimpleQueue[list[Any] | SourceError] = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answer.put(self._containers())
+            except SourceError as error:
+                answer.put(error)
+
+        # The client's own time-out is one for each piece that arrives: a host that trickles would never reach it.
+        threading.Thread(target=ask, name=f"ask {self.name}", daemon=True).start()
+        try:
+            told = answer.get(timeout=self._timeout)
+        except queue.Empty:
+            raise self._error(f"not finished after {self._timeout:g} s") from None
+        if isinstance(told, SourceError):
+            raise told
+        return told
+
+    def _containers(self) -> list[Any]:
+        deadline = time.monotonic() + self._timeout
+        version = self._get("/version", deadline)
+        api = version.get("ApiVersion") if isinstance(version, dict) else None
+        if not isinstance(api, str):
+            raise self._error("its answer to /version names no ApiVersion")
+        listed = self._get(f"/v{api}/containers/json", deadline)
+        if not isinstance(listed, list):
+            raise self._error(f"expected a list of containers, not {type(listed).__name__}")
+        return listed
+
+    def _get(self, path: str, deadline: float) -> Any:
+        body = bytearray()
+        try:
+            with self._client.get(
+                self._client.base_url + path, timeout=self._timeout, stream=True, allow_redirects=False
+            ) as response:
+                if response.status_code != 200:
+                    raise self._error(f"GET {path}: status {response.status_code}")
+                for chunk in response.iter_content(16384):
+                    body += chunk
+                    if len(body) > MAX_ANSWER:
+                        raise self._error(f"GET {path}: more than {MAX_ANSWER} bytes")
+                    if time.monotonic() > deadline:
+                        raise self._error(f"GET {path}: not finished after {self._timeout:g} s")
+        except (requests.RequestException, docker.errors.DockerException, OSError) as error:
+            raise self._error(f"GET {path}: {_cause(error)}") from error
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise self._error(f"GET {path}: the answer is not JSON: {error}") from None
+
+    def _error(self, what: str) -> SourceError:
+        return SourceError(f"Docker host {self.name} ({self.url}) gave no usable answer: {what}")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: what requests and urllib3 wrap is long and says the same."""
+    while True:
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,43 @@
+"""What was last known: the backends of each Docker host, for when one of them does not answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from . import files
+from .model import Backend
+
+KnownBackends = dict[str, list[Backend]]
+
+
+def load(path: Path) -> KnownBackends:
+    """Backends by service; a file that is absent or damaged knows none."""
+    try:
+        data = json.loads(files.read(path) or "{}")
+        return {
+            str(service): [Backend.from_dict(entry) for entry in backends]
+            for service, backends in data.get("backends", {}).items()
+        }
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def save(path: Path, backends: Mapping[str, Sequence[Backend]]) -> None:
+    """Write what is known now, unless the file says so already."""
+    data = {"backends": {name: [backend.as_dict() for backend in found] for name, found in backends.items()}}
+    text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+    if files.read(path) != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, text)
+
+
+def with_last_known(
+    found: Mapping[str, Sequence[Backend]], known: Mapping[str, Sequence[Backend]], unknown_hosts: Collection[str]
+) -> KnownBackends:
+    """What was found, and for each host that did not answer what was last known of it."""
+    return {
+        service: sorted({*backends, *(last for last in known.get(service, ()) if last.docker_host in unknown_hosts)})
+        for service, backends in found.items()
+    }

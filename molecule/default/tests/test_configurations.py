@@ -1,0 +1,52 @@
+"""Other configurations than the one that Ansible wrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ask import SERVICE, containers, get
+from testinfra.host import Host
+
+HAPROXY_CFG = "/etc/haproxy/haproxy.cfg"
+SEED = Path(__file__).parents[3] / "tests" / "unit" / "data" / "synapse.json.conf"
+
+
+def write(host: Host, path: str, text: str) -> None:
+    host.check_output("printf %%s %s > %s", text, path)
+
+
+def test_refused_configuration_never_replaces_the_running_one(host: Host) -> None:
+    settings = host.file("/etc/dockmaster/dockmaster.yml").content_string
+    before = host.file(HAPROXY_CFG).sha256sum
+    started = host.process.filter(comm="haproxy")
+    write(host, "/tmp/refused.yml", settings.replace("- mode http", "- mode http\n      - nonsense here", 1))
+
+    result = host.run("dockmaster sync --config /tmp/refused.yml")
+
+    assert result.rc == 1
+    assert "unknown keyword 'nonsense'" in result.stderr
+    assert host.file(HAPROXY_CFG).sha256sum == before
+    assert {process.pid for process in started} == {process.pid for process in host.process.filter(comm="haproxy")}
+    assert len(set(containers(host))) == 2
+
+
+@pytest.fixture
+def seeded(host: Host) -> Iterator[str]:
+    """The seed's own file, verbatim, in force; what the command printed."""
+    write(host, "/tmp/synapse.json.conf", SEED.read_text())
+    yield host.check_output("dockmaster sync --config /tmp/synapse.json.conf")
+    host.check_output("dockmaster sync")
+
+
+@pytest.mark.usefixtures("without_cron")
+def test_configuration_of_synapse_works_as_it_stands(host: Host, seeded: str) -> None:
+    text = host.file(HAPROXY_CFG).content_string
+    assert re.search(r"option httpchk( GET)? /$", text, re.MULTILINE)
+    assert "http-check expect string Hello" in text
+    assert "contimeout" not in text
+    assert all(keyword in seeded for keyword in ("contimeout", "clitimeout", "srvtimeout"))
+    assert get(host, SERVICE)[0][0] == 200
+    assert len(set(containers(host))) == 2

@@ -1,0 +1,27 @@
+"""Passes that a playbook makes: over the Docker hosts' own sockets, without the TCP API and without cron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ask import containers
+from testinfra.host import Host
+
+PLAYBOOK = Path(__file__).parents[3] / "playbooks" / "discover.yml"
+
+
+def test_nothing_changes_when_all_is_in_step(play: Callable[[Path], str]) -> None:
+    assert "changed=0" in play(PLAYBOOK)
+
+
+@pytest.mark.usefixtures("without_cron")
+def test_container_comes_and_goes(host: Host, play: Callable[[Path], str]) -> None:
+    container = host.check_output("docker run -d -p 8000 local/nodeapp")[:12]
+    assert container not in containers(host)
+    play(PLAYBOOK)
+    assert container in containers(host)
+    host.check_output("docker rm --force %s", container)
+    play(PLAYBOOK)
+    assert container not in host.check_output("dockmaster status")

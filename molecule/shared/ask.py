@@ -1,0 +1,43 @@
+"""Ask a test host, from inside it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from testinfra.host import Host
+
+SERVICE = "http://localhost:8080/"
+
+_CLIENT = (Path(__file__).parent / "client.py").read_text()
+
+
+def get(host: Host, url: str = SERVICE, count: int = 1) -> list[tuple[int, str]]:
+    """Return status and text of so many answers, each on a new connection."""
+    output = host.check_output("python3 -c %s get %s %s", _CLIENT, url, str(count))
+    return [(status, text) for status, text in json.loads(output)]
+
+
+def containers(host: Host) -> list[str]:
+    """Return which containers answer twelve requests, in order, by their short ids."""
+    answers = get(host, count=12)
+    assert {status for status, _ in answers} == {200}, answers
+    assert all(text.startswith("Hello from ") for _, text in answers), answers
+    return [text.removeprefix("Hello from ").strip() for _, text in answers]
+
+
+def stop(host: Host, container: str) -> dict[str, Any]:
+    """Stop a container under steady clients; what these saw."""
+    seen: dict[str, Any] = json.loads(host.check_output("python3 -c %s stop %s %s", _CLIENT, SERVICE, container))
+    return seen
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> None:
+    """Wait for a condition, for so many seconds at the most."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.2)

@@ -1,0 +1,101 @@
+"""Ask a service from inside a test host; what happened goes to standard output as JSON.
+
+client.py get URL COUNT             the status and text of each of so many answers
+client.py stop URL CONTAINER        a request every 20 ms while the container is stopped, on new connections and on
+                                    a kept one, until it has not answered for a while: requests, failures, seconds
+"""
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+TIMEOUT = 10.0
+INTERVAL = 0.02
+BEFORE = 1.0
+QUIET = 5.0
+LONGEST = 60.0
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
+    """One request; the connection stays open as long as the server likes."""
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+class Client(threading.Thread):
+    """Asks steadily until it is told to end."""
+
+    def __init__(self, address: str, path: str, keep: bool, container: str) -> None:
+        super().__init__()
+        self.address, self.path, self.keep, self.container = address, path, keep, container
+        self.ended = threading.Event()
+        self.requests = 0
+        self.failures: list[str] = []
+        self.seen = 0.0
+
+    def run(self) -> None:
+        """Never tries a request again: what a client without patience would see is what counts."""
+        connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT)
+        while not self.ended.wait(INTERVAL):
+            self.requests += 1
+            try:
+                status, text = get(connection, self.path)
+                if status != 200:
+                    self.failures.append(f"{status} {text[:80]}")
+                if self.container in text:
+                    self.seen = time.monotonic()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+            if not self.keep:
+                connection.close()
+        connection.close()
+
+
+def stop(address: str, path: str, container: str) -> dict[str, object]:
+    """Stop a container under two steady clients."""
+    clients = [Client(address, path, keep, container[:12]) for keep in (False, True)]
+    for client in clients:
+        client.start()
+    time.sleep(BEFORE)
+    began = time.monotonic()
+    command = subprocess.Popen(["docker", "stop", container], stdout=subprocess.DEVNULL)
+    while time.monotonic() < began + LONGEST:
+        time.sleep(INTERVAL)
+        seen = max(began, *(client.seen for client in clients))
+        if command.poll() is not None and time.monotonic() > seen + QUIET:
+            break
+    for client in clients:
+        client.ended.set()
+        client.join()
+    return {
+        "status": command.wait(LONGEST),
+        "requests": sum(client.requests for client in clients),
+        "failures": [failure for client in clients for failure in client.failures],
+        "answered_before": all(client.seen for client in clients),
+        "seconds": max(0.0, *(client.seen - began for client in clients)),
+    }
+
+
+def main() -> None:
+    """Do what the command line says."""
+    what, url, argument = sys.argv[1:]
+    parts = urlsplit(url)
+    if what == "stop":
+        print(json.dumps(stop(parts.netloc, parts.path, argument)))
+        return
+    answers = []
+    for _ in range(int(argument)):
+        connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)
+        answers.append(get(connection, parts.path))
+        connection.close()
+    print(json.dumps(answers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""After remove.yml nothing of ours is left."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/dockmaster", "/usr/local/bin/dockmaster", "/etc/cron.d/dockmaster", "/var/lib/dockmaster"],
+)
+def test_file_is_gone(host: Host, path: str) -> None:
+    assert not host.file(path).exists
+
+
+def test_containers_are_gone(host: Host) -> None:
+    # The engine did not run before, so it does not now: look at what it keeps.
+    assert host.file("/var/lib/docker/containers").listdir() == []
+
+
+def test_images_are_gone(host: Host) -> None:
+    names = host.check_output("cat /var/lib/docker/image/*/repositories.json")
+    assert "local/nodeapp" not in names
+
+
+@pytest.mark.parametrize("port", [4243, 8080, 8404])
+def test_port_is_closed(host: Host, port: int) -> None:
+    program = f"import socket; print(socket.socket().connect_ex(('127.0.0.1', {port})))"
+    assert host.check_output("python3 -c %s", program) == "111"
+
+
+def test_haproxy_has_the_configuration_of_the_package(host: Host) -> None:
+    original = host.check_output("dpkg-query --show --showformat '${Conffiles}' haproxy")
+    assert f"/etc/haproxy/haproxy.cfg {host.file('/etc/haproxy/haproxy.cfg').md5sum}" in original

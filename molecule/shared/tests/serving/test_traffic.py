@@ -1,0 +1,28 @@
+"""Containers come and go; traffic follows. Nothing here calls Dockmaster: cron does."""
+
+from __future__ import annotations
+
+from ask import containers, stop, within
+from testinfra.host import Host
+
+
+def test_answers_alternate_over_two_containers(host: Host) -> None:
+    answers = containers(host)
+    assert len(set(answers)) == 2
+    assert answers == answers[:2] * 6
+
+
+def test_started_container_gets_traffic(host: Host, third: str) -> None:
+    within(30, lambda: third in containers(host))
+    assert len(set(containers(host))) == 3
+
+
+def test_stopped_container_leaves_without_a_failed_request(host: Host, third: str) -> None:
+    within(30, lambda: third in containers(host))
+    seen = stop(host, third)
+    assert seen["answered_before"]
+    assert seen["status"] == 0
+    assert seen["failures"] == []
+    assert seen["requests"] > 100
+    assert seen["seconds"] < 30
+    within(30, lambda: third not in host.check_output("dockmaster status"))

@@ -1,0 +1,112 @@
+"""What the unit tests share: recorded answers, configurations, and a real HAProxy."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dockmaster.haproxy import process
+from dockmaster.settings import Settings, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
+
+
+@pytest.fixture(scope="session")
+def template() -> str:
+    """The one template."""
+    return TEMPLATE.read_bytes().decode()
+
+
+@pytest.fixture(scope="session")
+def recorded() -> list[dict[str, Any]]:
+    """What a Docker engine said of containers of every kind."""
+    answer = json.loads((Path(__file__).parent / "recordings" / "docker-20.10.24.json").read_text())
+    containers: list[dict[str, Any]] = answer["containers"]
+    return containers
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a path short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="dm") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Gives ports of the loopback that nobody has."""
+
+    def port() -> int:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            number: int = unused.getsockname()[1]
+            return number
+
+    return port
+
+
+@pytest.fixture
+def plain(folder: Path, free_port: Callable[[], int]) -> dict[str, Any]:
+    """A configuration whose files are all in the folder."""
+    return {
+        "services": {
+            "web": {
+                "discovery": {
+                    "image_name": "local/nodeapp",
+                    "container_port": 8000,
+                    "servers": [{"name": "localhost", "host": "127.0.0.1"}],
+                },
+                "haproxy": {"port": free_port(), "listen": ["mode http", "option httpchk GET /"]},
+            }
+        },
+        "haproxy": {
+            "config_file_path": str(folder / "haproxy.cfg"),
+            "pid_file": str(folder / "haproxy.pid"),
+            "socket_file_path": str(folder / "haproxy.sock"),
+            "state_file": str(folder / "state" / "backends.json"),
+            "bind_address": "127.0.0.1",
+            "timeouts": {"connect": "1s", "client": "5s", "server": "5s"},
+            "retries": 3,
+            "redispatch": 1,
+            "retry_on": ["conn-failure", "empty-response"],
+        },
+    }
+
+
+@pytest.fixture
+def settings(plain: dict[str, Any]) -> Settings:
+    """The same, read."""
+    return parse(plain, "test")
+
+
+@pytest.fixture
+def start_haproxy(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Starts a real HAProxy with the configuration file that is there; stops it at the end."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        paths = settings.haproxy
+        command = [process.installed() or "haproxy", "-W", "-f", paths.config_file_path, "-p", paths.pid_file]
+        started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        until(lambda: Path(str(paths.socket_file_path)).exists() and process.running(paths))
+
+    yield start
+    for haproxy in started:
+        haproxy.terminate()
+        haproxy.wait(10)
+
+
+def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Wait for a condition; fail when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
+        time.sleep(0.02)

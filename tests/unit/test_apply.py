@@ -1,0 +1,217 @@
+"""From one state to the next, on a real HAProxy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import until
+from dockmaster import sync
+from dockmaster.errors import Busy, ConfigRefused, ReloadFailed
+from dockmaster.haproxy import process
+from dockmaster.haproxy.runtime import Runtime
+from dockmaster.lock import folder_locked
+from dockmaster.model import Backend
+from dockmaster.settings import Settings, parse
+
+Start = Callable[[], None]
+
+
+def backend(number: int, port: int = 49000) -> Backend:
+    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", port + number)
+
+
+def make(settings: Settings, template: str, *backends: Backend, check_mode: bool = False) -> sync.Report:
+    return sync.one_pass(settings, template, lambda: sync.Found({"web": backends}), check_mode=check_mode)
+
+
+def names(settings: Settings) -> set[str]:
+    states = Runtime(str(settings.haproxy.socket_file_path)).servers()
+    return {state.name for state in states if state.proxy == "web"}
+
+
+def config(settings: Settings) -> Path:
+    return settings.haproxy.config_file_path
+
+
+def test_a_change_of_servers_is_one_reload_and_then_nothing(
+    settings: Settings, template: str, start_haproxy: Start
+) -> None:
+    assert make(settings, template, backend(1)).applied.action == "write"
+    start_haproxy()
+    master = settings.haproxy.pid_file.read_text()
+    assert make(settings, template, backend(1)).applied.action == "none"
+    assert make(settings, template, backend(1), backend(2)).applied.action == "reload"
+    assert names(settings) == {backend(n).server_name(with_host=False) for n in (1, 2)}
+    assert make(settings, template, backend(2), backend(1)).applied.action == "none"
+    assert make(settings, template).applied.action == "reload"
+    assert names(settings) == set()
+    assert settings.haproxy.pid_file.read_text() == master
+
+
+def test_what_haproxy_refuses_replaces_nothing_and_is_told_in_its_words(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = parse(plain, "test")
+    make(settings, template, backend(1))
+    start_haproxy()
+    before = config(settings).read_bytes()
+    plain["services"]["web"]["haproxy"]["listen"].append("no-such-keyword here")
+    with pytest.raises(ConfigRefused, match="unknown keyword 'no-such-keyword'") as refused:
+        make(parse(plain, "test"), template, backend(1), backend(2))
+    assert str(config(settings)) in refused.value.output
+    assert config(settings).read_bytes() == before
+    assert names(settings) == {backend(1).server_name(with_host=False)}
+    assert [path.name for path in config(settings).parent.iterdir() if "cfg" in path.name] == ["haproxy.cfg"]
+
+
+def test_what_haproxy_accepts_and_cannot_take_is_taken_back(
+    plain: dict[str, Any], template: str, start_haproxy: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A port that somebody has is only found out when HAProxy binds it."""
+    monkeypatch.setattr(process, "RELOAD_TIMEOUT", 4.0)
+    settings = parse(plain, "test")
+    make(settings, template, backend(1))
+    start_haproxy()
+    before = config(settings).read_bytes()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        plain["services"]["web"]["haproxy"]["port"] = taken.getsockname()[1]
+        with pytest.raises(ReloadFailed, match="the file before is back in place and in force"):
+            make(parse(plain, "test"), template, backend(1))
+    assert config(settings).read_bytes() == before
+    assert make(settings, template, backend(1)).applied.action == "none"
+    assert make(settings, template, backend(2)).applied.action == "reload"
+
+
+def test_a_crash_between_writing_and_reloading_is_made_good_by_the_next_pass(
+    settings: Settings, template: str, start_haproxy: Start
+) -> None:
+    make(settings, template, backend(1))
+    start_haproxy()
+    there = config(settings).read_text()
+    make(settings, template, backend(2))
+    late = config(settings).read_text()
+    config(settings).write_text(there)
+    process.reload(settings.haproxy)
+    config(settings).write_text(late)
+    assert make(settings, template, backend(2)).applied.action == "reload"
+    assert names(settings) == {backend(2).server_name(with_host=False)}
+
+
+def test_a_stopped_haproxy_stays_stopped_and_its_file_is_made_so(
+    settings: Settings, template: str, start_haproxy: Start
+) -> None:
+    make(settings, template, backend(1))
+    start_haproxy()
+    master = int(settings.haproxy.pid_file.read_text())
+    os.kill(master, signal.SIGTERM)
+    os.waitpid(master, 0)
+    assert make(settings, template, backend(2)).applied.action == "write"
+    assert make(settings, template, backend(2)).applied.action == "none"
+    assert not process.running(settings.haproxy)
+
+
+def test_the_operators_own_file_is_kept_and_never_overwritten(settings: Settings, template: str) -> None:
+    config(settings).write_text("# mine\n")
+    report = make(settings, template, backend(1))
+    assert report.applied.backup == config(settings).with_name("haproxy.cfg.before-dockmaster")
+    assert report.applied.backup.read_text() == "# mine\n"
+    config(settings).write_text("# mine again\n")
+    again = make(settings, template, backend(1)).applied.backup
+    assert again
+    assert again.read_text() == "# mine again\n"
+    assert report.applied.backup.read_text() == "# mine\n"
+    assert make(settings, template, backend(2)).applied.backup is None
+
+
+def test_check_mode_tells_and_leaves_no_trace(settings: Settings, template: str) -> None:
+    report = make(settings, template, backend(1), check_mode=True)
+    assert (report.applied.action, report.changed) == ("write", True)
+    assert list(config(settings).parent.iterdir()) == []
+
+
+def test_check_mode_has_haproxy_judge_the_file(plain: dict[str, Any], template: str) -> None:
+    plain["services"]["web"]["haproxy"]["listen"].append("no-such-keyword")
+    with pytest.raises(ConfigRefused, match="no-such-keyword"):
+        make(parse(plain, "test"), template, check_mode=True)
+
+
+def test_the_rights_of_the_file_stay(settings: Settings, template: str) -> None:
+    config(settings).write_text("# mine\n")
+    config(settings).chmod(0o640)
+    make(settings, template, backend(1))
+    assert config(settings).stat().st_mode & 0o777 == 0o640
+
+
+def test_one_pass_at_a_time(settings: Settings, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "LOCK_TIMEOUT", 0.2)
+    with folder_locked(config(settings).parent, 1), pytest.raises(Busy, match="another pass has held"):
+        make(settings, template, backend(1))
+    assert not config(settings).exists()
+    assert make(settings, template, backend(1)).changed
+
+
+def test_an_unknown_host_keeps_its_last_known_servers(settings: Settings, template: str) -> None:
+    other = Backend("other", "f" * 64, "127.0.0.1", 50000)
+    make(settings, template, backend(1), other)
+    report = sync.one_pass(
+        settings, template, lambda: sync.Found({"web": [backend(2)]}, unknown={"other": "no answer"})
+    )
+    assert report.backends["web"] == sorted([backend(2), other])
+    gone = sync.one_pass(settings, template, lambda: sync.Found({"web": [backend(2)]}))
+    assert gone.backends["web"] == [backend(2)]
+
+
+def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    """A steady client over new connections, a real server, and a reload after another."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        over = threading.Event()
+        server = threading.Thread(target=answer, args=(listener, over), daemon=True)
+        server.start()
+        one = Backend("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
+        settings = parse(plain, "test")
+        make(settings, template, one)
+        start_haproxy()
+        url = f"http://127.0.0.1:{plain['services']['web']['haproxy']['port']}/"
+        statuses: list[int] = []
+
+        def ask() -> None:
+            while not over.is_set() and len(statuses) < 20_000:
+                with urllib.request.urlopen(url, timeout=10) as response:
+                    statuses.append(response.status)
+
+        client = threading.Thread(target=ask)
+        client.start()
+        until(lambda: len(statuses) > 10)
+        for number in range(1, 6):
+            assert make(settings, template, one, backend(number)).applied.action == "reload"
+            seen = len(statuses)
+            until(lambda seen=seen: len(statuses) > seen + 10)  # type: ignore[misc]
+        assert client.is_alive(), "a request failed"
+        over.set()
+        client.join(20)
+        server.join(20)
+        assert set(statuses) == {200}
+
+
+def answer(listener: socket.socket, over: threading.Event) -> None:
+    """The smallest HTTP server: one answer a connection."""
+    listener.settimeout(0.1)
+    while not over.is_set():
+        try:
+            connection, _ = listener.accept()
+        except TimeoutError:
+            continue
+        with connection:
+            connection.settimeout(5)
+            if connection.recv(65536):
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")

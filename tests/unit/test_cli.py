@@ -1,0 +1,186 @@
+"""The command, as an operator calls it: a zip application, run by the system's Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_runs import play
+from conftest import ROOT, TEMPLATE
+from docker_api import SimulatedDocker, simulated_docker
+from dockmaster.haproxy.config import context, render
+from dockmaster.settings import parse
+from dockmaster.sync import ask
+
+SEED = Path(__file__).parent / "data" / "synapse.json.conf"
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command as the role makes it."""
+    folder = tmp_path_factory.mktemp("command")
+    tasks = yaml.safe_load((ROOT / "roles" / "dockmaster" / "tasks" / "install.yml").read_text())
+    task = next(task for task in tasks if "zip_application" in task)
+    task["zip_application"]["dest"] = str(folder / "dockmaster")
+    play([task], folder, variables={"role_path": str(ROOT / "roles" / "dockmaster")})
+    return folder / "dockmaster"
+
+
+@pytest.fixture
+def api() -> Iterator[SimulatedDocker]:
+    with simulated_docker() as served:
+        yield served
+
+
+@pytest.fixture
+def config(plain: dict[str, Any], api: SimulatedDocker, folder: Path, recorded: list[dict[str, Any]]) -> Path:
+    """A configuration that asks a simulated Docker API, which answers as the recorded engine did."""
+    api.containers = recorded
+    plain["services"]["web"]["discovery"]["servers"][0]["port"] = api.port
+    path = folder / "dockmaster.yml"
+    path.write_text(yaml.safe_dump(plain))
+    return path
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(command: Path) -> Run:
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        bare = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=bare, timeout=60)
+
+    return call
+
+
+def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, template: str, folder: Path) -> None:
+    first = run("sync", "--config", config, "--template", TEMPLATE)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.startswith("dockmaster: wrote the file; HAProxy was not told; added ")
+    second = run("sync", "--config", config, "--template", TEMPLATE)
+    assert second.stdout == "dockmaster: nothing to do\n"
+    settings = parse(yaml.safe_load(config.read_text()), "test")
+    engine = render(template, context(settings, ask(settings).backends, template))
+    assert (folder / "haproxy.cfg").read_bytes() == engine.encode()
+
+
+def test_check_and_diff_show_the_change_and_make_none(run: Run, config: Path, folder: Path) -> None:
+    done = run("sync", "--config", config, "--template", TEMPLATE, "--check", "--diff")
+    assert done.returncode == 0
+    assert "would write the file" in done.stdout
+    assert "+    server " in done.stdout
+    assert not (folder / "haproxy.cfg").exists()
+
+
+def test_json_tells_what_was_done(run: Run, config: Path) -> None:
+    done = run("sync", "--config", config, "--template", TEMPLATE, "--json")
+    report = json.loads(done.stdout)
+    assert (report["action"], report["changed"], report["unknown_hosts"]) == ("write", True, {})
+    assert {one["container_name"] for one in report["backends"]["web"]} >= {"recording-published"}
+    assert len(report["refused"]) == 4
+
+
+def test_no_answer_fails_loudly_and_changes_nothing(
+    run: Run, config: Path, api: SimulatedDocker, folder: Path
+) -> None:
+    run("sync", "--config", config, "--template", TEMPLATE)
+    before = (folder / "haproxy.cfg").read_bytes()
+    api.status = 500
+    done = run("sync", "--config", config, "--template", TEMPLATE)
+    assert done.returncode == 1
+    assert "Docker host localhost" in done.stderr
+    assert "status 500. Nothing was changed" in done.stderr
+    assert (folder / "haproxy.cfg").read_bytes() == before
+
+
+def test_an_empty_answer_is_a_fact_and_is_applied(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
+    run("sync", "--config", config, "--template", TEMPLATE)
+    api.containers = []
+    done = run("sync", "--config", config, "--template", TEMPLATE)
+    assert "removed " in done.stdout
+    assert "    server " not in (folder / "haproxy.cfg").read_text()
+
+
+def test_a_wrong_configuration_is_one_sentence_and_status_2(run: Run, config: Path) -> None:
+    config.write_text(config.read_text().replace("image_name", "image_nam"))
+    done = run("sync", "--config", config, "--template", TEMPLATE)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"dockmaster: {config}: services.web.discovery.image_nam: is not a key of this section; "
+        "did you mean image_name?\n"
+    )
+
+
+def test_an_unknown_option_is_status_2(run: Run) -> None:
+    assert run("sync", "--no-such-option").returncode == 2
+    assert run().returncode == 2
+
+
+def test_check_reads_the_seeds_own_file_and_notes_what_it_translates(run: Run) -> None:
+    done = run("check", "--config", SEED)
+    assert done.returncode == 0, done.stderr
+    assert "services: nodesrv" in done.stdout
+    assert "written as 'timeout connect 5000'" in done.stdout
+
+
+def test_status_is_a_table_and_fails_while_haproxy_is_stopped(run: Run, config: Path) -> None:
+    done = run("status", "--config", config)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].split()[:3] == ["SERVICE", "SERVER", "ADDRESS"]
+    assert "recording-published" in done.stdout
+    assert "problem: HAProxy: stopped" in done.stdout
+
+
+def test_status_with_a_real_haproxy_agrees_after_a_pass(
+    run: Run, config: Path, api: SimulatedDocker, start_haproxy: Callable[[], None]
+) -> None:
+    api.containers = []
+    run("sync", "--config", config, "--template", TEMPLATE)
+    start_haproxy()
+    status = json.loads(run("status", "--config", config, "--json").stdout)
+    assert status["haproxy"] == "running"
+    assert status["problems"] == ["web: HAProxy has no usable server"]
+
+
+def test_repeated_passes_print_changes_only_and_tell_a_failure_once(
+    run: Run, config: Path, api: SimulatedDocker, command: Path
+) -> None:
+    arguments = [command, "sync", "--config", config, "--template", TEMPLATE, "--every", "0.1"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout
+            assert "wrote the file" in process.stdout.readline()
+            api.status = 500
+            assert "status 500" in process.stdout.readline()
+            seen = len(api.requests)
+            while len(api.requests) < seen + 10:
+                assert process.poll() is None
+            api.status, api.containers = 200, []
+            assert "removed" in process.stdout.readline()
+        finally:
+            process.terminate()
+
+
+def test_the_command_is_the_same_bytes_whenever_it_is_made(command: Path, tmp_path: Path) -> None:
+    assert command.read_bytes().startswith(b"#!/usr/bin/python3 -I\n")
+    assert os.access(command, os.X_OK)
+    with zipfile.ZipFile(command) as archive:
+        names = archive.namelist()
+        assert names == sorted(names)
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        engine = ROOT / "module_utils"
+        there = {str(path.relative_to(engine)) for path in engine.rglob("*.py")}
+        assert set(names) == there | {"__main__.py"}
+    before = command.stat().st_mtime_ns
+    sources = {name: zipfile.ZipFile(command).read(name).decode() for name in names}
+    output = play([{"zip_application": {"dest": str(command), "sources": sources}}], tmp_path)
+    assert "changed=0" in output
+    assert command.stat().st_mtime_ns == before

@@ -1,0 +1,114 @@
+"""Which of the recorded containers serve, and where they are reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dockmaster.addresses import published
+from dockmaster.containers import Container, PublishedPort
+from dockmaster.discovery import backends_of
+from dockmaster.settings import Service, parse
+
+
+def service(name: str = "nodesrv", image: str | None = "local/nodeapp") -> Service:
+    discovery = {"container_port": 8000, **({"image_name": image} if image else {})}
+    return parse({"services": {name: {"discovery": discovery}}}, "test").services[0]
+
+
+def names(backends: dict[str, list[Any]]) -> dict[str, tuple[str, int]]:
+    return {one.container_name.removeprefix("recording-"): (one.host, one.port) for one in backends["nodesrv"]}
+
+
+def public(recorded: list[dict[str, Any]], name: str, ip: str) -> int:
+    entry = next(one for one in recorded if one["Names"] == [f"/recording-{name}"])
+    return min(port["PublicPort"] for port in entry["Ports"] if port["IP"] == ip)
+
+
+def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list[dict[str, Any]]) -> None:
+    found, _ = backends_of([service()], "localhost", "localhost", recorded)
+    here = names(found)
+    assert set(here) == {
+        "published",
+        "published-loopback",
+        "published-fixed",
+        "published-twice",
+        "healthy",
+        "labelled",
+        "newline-label",
+    }
+    assert here["healthy"] == ("127.0.0.1", public(recorded, "healthy", "0.0.0.0"))
+    assert here["published-twice"] == ("127.0.0.1", 18001)
+    assert here["published-fixed"] == ("127.0.0.2", 18000)
+
+
+def test_the_ipv6_port_is_taken_where_ipv6_is_dialled(recorded: list[dict[str, Any]]) -> None:
+    found, _ = backends_of([service()], "web1", "2001:db8::1", recorded)
+    assert names(found)["healthy"] == ("2001:db8::1", public(recorded, "healthy", "::"))
+
+
+def test_a_port_on_the_loopback_of_another_machine_is_of_no_use(recorded: list[dict[str, Any]]) -> None:
+    found, refused = backends_of([service()], "web1", "192.0.2.7", recorded)
+    assert "published-loopback" not in names(found)
+    assert "published-fixed" not in names(found)
+    assert any("port 8000/tcp is not published on an address that 192.0.2.7 reaches" == one.reason for one in refused)
+
+
+def test_what_is_not_published_is_refused_by_name(recorded: list[dict[str, Any]]) -> None:
+    _, refused = backends_of([service()], "localhost", "127.0.0.1", recorded)
+    without = {"published-other", "published-udp", "not-published", "host-network"}
+    ids = {one["Id"][:12] for one in recorded if one["Names"][0].removeprefix("/recording-") in without}
+    assert {one.container for one in refused} == ids
+
+
+def test_a_label_names_the_service_whatever_the_image(recorded: list[dict[str, Any]]) -> None:
+    found, _ = backends_of([service(image=None)], "localhost", "127.0.0.1", recorded)
+    assert set(names(found)) == {"labelled"}
+
+
+def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -> None:
+    one, _ = backends_of([service()], "localhost", "127.0.0.1", recorded)
+    other, _ = backends_of([service()], "localhost", "127.0.0.1", list(reversed(recorded)))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"Id": "x\nserver evil 1.2.3.4:80"},
+        {"Id": 5},
+        {"Id": "a" * 64, "Labels": ["x"]},
+        {"Id": "a" * 64, "Ports": [{"Type": "tcp", "PrivatePort": 8000, "PublicPort": 99999}]},
+        {"Id": "a" * 64, "Ports": [None]},
+        {"Id": "a" * 64, "Image": {}},
+    ],
+)
+def test_one_bad_entry_is_refused_and_holds_up_none_of_the_others(recorded: list[Any], broken: Any) -> None:
+    good, refused = backends_of([service()], "localhost", "127.0.0.1", recorded)
+    found, with_broken = backends_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
+    assert found == good
+    assert len(with_broken) == len(refused) + 1
+    assert with_broken[0].container == "entry 0 of the list"
+
+
+def test_health_is_read_from_the_status(recorded: list[dict[str, Any]]) -> None:
+    health = {one.name.removeprefix("recording-"): one.health for one in map(Container.parse, recorded)}
+    assert (health["healthy"], health["unhealthy"], health["starting"], health["published"]) == (
+        "healthy",
+        "unhealthy",
+        "starting",
+        None,
+    )
+
+
+def test_a_port_on_an_address_of_its_own_is_dialled_there() -> None:
+    assert published((PublishedPort("192.0.2.9", 80, 8080),), 80, "192.0.2.7") == ("192.0.2.9", 8080)
+
+
+def test_the_dialled_address_is_preferred() -> None:
+    ports = (PublishedPort("192.0.2.9", 80, 1000), PublishedPort("0.0.0.0", 80, 2000))
+    assert published(ports, 80, "192.0.2.7") == ("192.0.2.7", 2000)

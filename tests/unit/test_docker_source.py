@@ -1,0 +1,121 @@
+"""A Docker host that answers, and a simulated one that answers wrongly: never taken for an empty one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from docker_api import SimulatedDocker, simulated_docker
+from dockmaster.errors import SourceError
+from dockmaster.settings import parse
+from dockmaster.sources import docker
+from dockmaster.sources.docker import DockerHost
+from dockmaster.sync import ask
+
+
+@pytest.fixture
+def api() -> Iterator[SimulatedDocker]:
+    with simulated_docker() as served:
+        yield served
+
+
+def listed(api: SimulatedDocker, timeout: int = 5) -> list[Any]:
+    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}", timeout)
+    try:
+        return host.containers()
+    finally:
+        host.close()
+
+
+def test_a_simulated_list_arrives_whole_by_the_version_that_the_engine_speaks(
+    api: SimulatedDocker, recorded: list[dict[str, Any]]
+) -> None:
+    api.containers = recorded
+    assert listed(api) == recorded
+    assert api.requests == ["/version", "/v1.41/containers/json"]
+
+
+def test_an_empty_simulated_list_is_a_fact(api: SimulatedDocker) -> None:
+    assert listed(api) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("truncated", "gave no usable answer"),
+        ("not-json", "the answer is not JSON"),
+        ("redirect", "status 302"),
+        ("slow", "not finished after 1 s"),
+        ("hung", "timed out|not finished after 1 s"),
+        ("endless", "more than 1000000 bytes"),
+    ],
+)
+def test_a_simulated_fault_is_an_error_in_bounded_time(
+    api: SimulatedDocker, fault: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker, "MAX_ANSWER", 1_000_000)
+    api.fault = fault
+    begun = time.monotonic()
+    with pytest.raises(SourceError, match=words):
+        listed(api, timeout=1)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(("status", "words"), [(500, "status 500"), (403, "status 403"), (204, "status 204")])
+def test_a_simulated_refusal_is_an_error(api: SimulatedDocker, status: int, words: str) -> None:
+    api.status = status
+    with pytest.raises(SourceError, match=words):
+        listed(api)
+
+
+@pytest.mark.parametrize("containers", [{}, None, "text", 5])
+def test_a_simulated_answer_that_is_no_list_is_an_error(api: SimulatedDocker, containers: object) -> None:
+    api.containers = containers
+    with pytest.raises(SourceError, match="expected a list of containers"):
+        listed(api)
+
+
+def test_nobody_there_is_an_error_that_names_host_and_address(free_port: Any) -> None:
+    port = free_port()
+    with pytest.raises(SourceError, match=rf"Docker host web1 \(tcp://127.0.0.1:{port}\).*Connection refused"):
+        DockerHost("web1", f"tcp://127.0.0.1:{port}").containers()
+
+
+def test_a_proxy_of_the_environment_is_not_used(api: SimulatedDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
+    assert listed(api) == []
+
+
+def both(ports: list[int]) -> Any:
+    servers = [{"name": f"web{number}", "host": "127.0.0.1", "port": port} for number, port in enumerate(ports)]
+    discovery = {"image_name": "local/nodeapp", "container_port": 8000, "servers": servers}
+    return parse({"services": {"web": {"discovery": discovery}}}, "test")
+
+
+def test_a_silent_host_is_unknown_and_a_simulated_one_beside_it_is_heard(
+    api: SimulatedDocker, recorded: list[dict[str, Any]], free_port: Any
+) -> None:
+    api.containers = recorded
+    found = ask(both([api.port, free_port()]))
+    assert {backend.docker_host for backend in found.backends["web"]} == {"web0"}
+    assert list(found.unknown) == ["web1"]
+
+
+def test_a_hung_simulated_host_holds_up_none_of_the_others(
+    api: SimulatedDocker, recorded: list[dict[str, Any]]
+) -> None:
+    with simulated_docker() as hung:
+        hung.fault, api.containers = "hung", recorded
+        begun = time.monotonic()
+        found = ask(both([hung.port, api.port]), timeout=1)
+    assert time.monotonic() - begun < 10
+    assert list(found.unknown) == ["web0"]
+    assert found.backends["web"]
+
+
+def test_silence_of_all_hosts_is_an_error(free_port: Any) -> None:
+    with pytest.raises(SourceError, match=r"web0.*web1.*Nothing was changed"):
+        ask(both([free_port(), free_port()]))

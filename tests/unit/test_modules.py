@@ -1,0 +1,138 @@
+"""The modules in real plays, on a host that has no command of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_runs import play
+from conftest import ROOT
+from docker_api import SimulatedDocker, simulated_docker
+
+SERVICES = {"web": {"discovery": {"image_name": "local/nodeapp", "container_port": 8000}}}
+
+
+@pytest.fixture
+def api(recorded: list[dict[str, Any]]) -> Iterator[SimulatedDocker]:
+    with simulated_docker() as served:
+        served.containers = recorded
+        yield served
+
+
+def info(api: SimulatedDocker, **options: object) -> dict[str, Any]:
+    arguments = {"services": SERVICES, "docker_host": f"tcp://127.0.0.1:{api.port}", **options}
+    return {"docker_backends_info": arguments, "register": "found"}
+
+
+def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedDocker, folder: Path) -> None:
+    """The recorded engine's answer from a simulated API; the real haproxy validates the file."""
+    own = folder / "own.cfg.j2"
+    own.write_text(
+        "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n"
+        "listen web\n  bind 127.0.0.1:8080\n"
+        "{% for one in found.backends.web %}\n  server {{ one.name }} {{ one.host }}:{{ one.port }} check\n{% endfor %}\n"
+    )
+    play(
+        [
+            info(api),
+            {
+                "ansible.builtin.assert": {
+                    "that": [
+                        "found.backends.web | length == 7",
+                        "found.backends.web[0].port | type_debug == 'int'",
+                        "found.refused | length == 4",
+                        "found.can_talk_to_docker",
+                        "not found.changed",
+                    ]
+                }
+            },
+            {
+                "ansible.builtin.template": {
+                    "src": str(own),
+                    "dest": str(folder / "own.cfg"),
+                    "mode": "0644",
+                    "validate": "/usr/sbin/haproxy -c -f %s",
+                }
+            },
+        ],
+        folder,
+    )
+    assert (folder / "own.cfg").read_text().count("  server ") == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "a b"}, "name: 'a b': expected a name"),
+        ({"address": "a b"}, "address: 'a b': expected an IP address"),
+        ({"docker_host": "tcp://127.0.0.1:1"}, "Docker host localhost (tcp://127.0.0.1:1) gave no usable answer"),
+        ({"docker_host": "unix:///nonexistent.sock"}, "gave no usable answer: GET /version: No such file"),
+        ({"services": {"web": {}}}, "services.web.discovery.container_port: is missing"),
+    ],
+)
+def test_docker_backends_info_refuses_in_one_sentence(
+    api: SimulatedDocker, folder: Path, options: dict[str, object], words: str
+) -> None:
+    output = play([info(api, **options)], folder, expect_failure=True)
+    assert words in " ".join(output.split())
+    assert "Traceback" not in output
+
+
+def apply(plain: dict[str, Any], **options: object) -> dict[str, Any]:
+    template = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
+    text = "{{ lookup('ansible.builtin.file', '" + str(template) + "', rstrip=false) }}"
+    return {"haproxy_backends": {**plain, "template": text, **options}}
+
+
+def test_haproxy_backends_in_check_mode_shows_the_difference_and_makes_none(
+    plain: dict[str, Any], folder: Path
+) -> None:
+    backend = {"docker_host": "localhost", "container_id": "a" * 64, "host": "127.0.0.1", "port": 49153}
+    output = play([apply(plain, backends={"web": [backend]})], folder, arguments=("--check", "--diff"))
+    assert "+    server aaaaaaaaaaaa_49153 127.0.0.1:49153" in output
+    assert "changed=1" in output
+    assert not (folder / "haproxy.cfg").exists()
+
+
+def test_haproxy_backends_changes_once(plain: dict[str, Any], folder: Path) -> None:
+    output = play([apply(plain, backends={}), apply(plain, backends={})], folder)
+    assert "ok=2    changed=1" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"backends": {"web": [{"port": 1}]}}, "backends.web[0]: a backend lacks 'docker_host'"),
+        ({"services": {"a b": {}}, "backends": {}}, "services.a b: 'a b': expected a name"),
+        ({"template": "{{ '{{ nothing }}' }}", "backends": {}}, "'nothing' is undefined"),
+        ({"template": "no section", "backends": {}}, "HAProxy refuses the new configuration"),
+        ({"services": None, "config": "/nonexistent.yml"}, "/nonexistent.yml: cannot be read"),
+    ],
+)
+def test_haproxy_backends_refuses_in_one_sentence(
+    plain: dict[str, Any], folder: Path, options: dict[str, object], words: str
+) -> None:
+    task = apply(plain, **options)
+    if task["haproxy_backends"].get("services") is None:
+        del task["haproxy_backends"]["services"]
+    output = play([task], folder, expect_failure=True)
+    assert words in " ".join(output.replace('\\"', '"').replace("''", "'").split())
+    assert "Traceback" not in output
+    assert not (folder / "haproxy.cfg").exists()
+
+
+def test_the_command_is_not_what_makes_the_imports_work(folder: Path) -> None:
+    """A host without the package: the engine arrives with the module alone."""
+    play(
+        [
+            {
+                "ansible.builtin.command": {"argv": ["/usr/bin/python3", "-c", "import dockmaster"]},
+                "register": "imported",
+                "changed_when": False,
+                "failed_when": "'No module named' not in imported.stderr",
+            }
+        ],
+        folder,
+    )

@@ -1,0 +1,96 @@
+"""The configuration: the seed's is valid as it stands, and each wrong value is named."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dockmaster.errors import SettingsError
+from dockmaster.settings import parse
+from dockmaster.settings_file import load
+
+SEED = Path(__file__).parent / "data" / "synapse.json.conf"
+
+
+def test_synapses_own_example_is_valid() -> None:
+    settings = load(SEED)
+    (service,) = settings.services
+    assert service.name == "nodesrv"
+    assert [server.url for server in service.discovery.servers] == ["tcp://localhost:4243"]
+    assert (service.proxy.bind_address, service.proxy.port) == ("localhost", 8080)
+    assert service.proxy.listen == ("mode http", "option httpchk /", "http-check expect string Hello")
+    assert settings.haproxy.reload_command == "service haproxy reload"
+
+
+def test_dropped_keywords_are_translated_with_a_note() -> None:
+    settings = load(SEED)
+    assert settings.haproxy.template["defaults"] == [
+        "timeout connect 5000",
+        "timeout client 50000",
+        "timeout server 50000",
+    ]
+    assert len(settings.notes) == 3
+    assert settings.notes[0] == (
+        "haproxy.defaults[0]: 'contimeout 5000' is obsolete, written as 'timeout connect 5000'"
+    )
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "services": {"web": {"discovery": {"container_port": 80}, "haproxy": {"port": 8080, "listen": []}}},
+        "haproxy": {"global": [], "defaults": []},
+    }
+    at = data
+    *above, last = path.split(".")
+    for key in above:
+        at = at[key]
+    at[last] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("services.web.haproxy.port", "8080", "services.web.haproxy.port: '8080': expected a whole number"),
+        ("services.web.haproxy.port", 70000, "services.web.haproxy.port: 70000: expected a whole number from 1 to"),
+        ("services.web.haproxy.prot", 80, "services.web.haproxy.prot: is not a key of this section; did you mean port"),
+        ("services.web.discovery.container_port", None, "services.web.discovery.container_port: is missing"),
+        ("services.web.discovery.method", "dns", "services.web.discovery.method: 'dns': expected docker"),
+        ("services.web.discovery.image_name", "a b", "image_name: 'a b': expected an image reference"),
+        ("services.web.discovery.servers", {}, "services.web.discovery.servers: {}: expected a list"),
+        ("services.web.discovery.servers", [{"host": "a b"}], "servers[0].host: 'a b': expected an IP address"),
+        ("services.web.haproxy.listen", "mode http", "listen: 'mode http': expected a list of lines"),
+        ("services.web.haproxy.listen", ["a\nb"], "services.web.haproxy.listen[0]: 'a\\nb': expected one line"),
+        ("services.web.haproxy.bind_address", "a b", "bind_address: 'a b': expected one word"),
+        ("services.we b", {"discovery": {"container_port": 80}}, "services.we b: 'we b': expected a name"),
+        ("haproxy.timeouts", {"connect": "soon"}, "haproxy.timeouts.connect: 'soon': expected a time"),
+        ("haproxy.config_file_path", "etc/x", "haproxy.config_file_path: 'etc/x': expected an absolute path"),
+        ("haproxy.do_writes", "yes", "haproxy.do_writes: 'yes': expected true or false"),
+        ("haproxy", [], "haproxy: []: expected keys with values"),
+        ("servces", {}, "servces: is not a key of this section; did you mean services"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(path: str, value: object, message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as error:
+        parse(changed(path, value), "test")
+    assert str(error.value).startswith("test: ")
+
+
+def test_two_services_at_one_address_are_refused_with_both_names() -> None:
+    data = changed("services.other", {"discovery": {"container_port": 80}, "haproxy": {"port": 8080}})
+    with pytest.raises(SettingsError, match=r"services\.other\.haproxy\.port: localhost:8080 is also .* services\.web"):
+        parse(data, "test")
+
+
+def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yml"
+    path.write_text("services:\n  - [\n")
+    with pytest.raises(SettingsError, match=r"wrong\.yml: line 3: neither YAML nor JSON"):
+        load(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="absent.yml: cannot be read: No such file"):
+        load(tmp_path / "absent.yml")
