@@ -11,9 +11,10 @@ from ask import containers, within
 from testinfra.host import Host
 
 LOGS = (
-    "journalctl --no-pager --lines 60 --unit haproxy --unit docker --unit cron",
-    "tail --lines 60 /var/log/docker.log",
-    "docker -H unix:///var/run/docker.sock ps --all",
+    "journalctl --no-pager --lines 40 --priority notice --unit haproxy",
+    "journalctl --no-pager --lines 40 --unit docker --unit cron",
+    "tail --lines 40 /var/log/docker.log",
+    "docker --host unix:///var/run/docker.sock ps --all",
     "cat /etc/haproxy/haproxy.cfg",
     "dockmaster status",
 )
@@ -56,9 +57,15 @@ def without_cron(host: Host) -> Iterator[None]:
     host.check_output("systemctl start cron")
 
 
+def cron_at_work(host: Host) -> bool:
+    """Whether the process that cron starts at the full minute is there."""
+    return "/dockmaster-cron.lock" in host.check_output("lslocks --noheadings --output PATH")
+
+
 @pytest.fixture
 def third(host: Host) -> Iterator[str]:
     """Start a container by hand, as the seed does; the short form of its id."""
+    within(65, lambda: cron_at_work(host))
     container = host.check_output("docker -H tcp://127.0.0.1:4243 run -d -p 8000 local/nodeapp")[:12]
     yield container
     host.check_output("docker rm --force %s", container)

@@ -12,17 +12,24 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
 
 ROOT = Path(__file__).resolve().parent.parent
+# They need no engine and half the processors, so they run at the same time.
+SIDE_BY_SIDE = {"lint", "unit"}
 LABEL: dict[str, str | list[str] | bool] = {"label": "dockmaster.test"}
+BASE = ".config/molecule/config.yml"
 ENGINE_SECONDS = 60
+running: set[int] = set()
+interrupted = threading.Event()
 COMMANDS = {
     "machine": ["ansible-playbook tests/machine.yml"],
     "lint": [
@@ -34,21 +41,50 @@ COMMANDS = {
     ],
     "unit": ["pytest tests/unit"],
     **{
-        f"molecule-{file.parent.name}": [f"molecule test --scenario-name {file.parent.name}"]
+        f"molecule-{file.parent.name}": [f"molecule --base-config {BASE} test --scenario-name {file.parent.name}"]
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))
     },
 }
 
 
-def run(command: str) -> bool:
-    """Run a command. Its session is its own, so that an interrupt reaches it once, from here."""
-    print(f"\n$ {command}", flush=True)
-    with subprocess.Popen(command.split(), cwd=ROOT, start_new_session=True) as process:
+def run(command: str, live: bool) -> bool:
+    """Run a command, and print what it says as it goes or all at its end."""
+    if live:
+        print(f"\n$ {command}", flush=True)
+    with subprocess.Popen(
+        command.split(),
+        cwd=ROOT,
+        text=True,
+        stdout=None if live else subprocess.PIPE,
+        stderr=None if live else subprocess.STDOUT,
+        # A session of its own, so that an interrupt reaches it once: from here.
+        start_new_session=True,
+    ) as process:
+        running.add(process.pid)
+        output, _ = process.communicate()
+        running.remove(process.pid)
+    if not live:
+        print(f"\n$ {command}\n{output}", end="", flush=True)
+    return process.returncode == 0
+
+
+def run_stage(name: str) -> tuple[bool, float]:
+    """Run all commands of a stage: one complaint does not hide the next."""
+    started = time.monotonic()
+    passed = [run(command, name not in SIDE_BY_SIDE) for command in COMMANDS[name] if not interrupted.is_set()]
+    return all(passed), time.monotonic() - started
+
+
+def run_stages(*names: str) -> dict[str, tuple[bool, float]]:
+    """Run stages side by side; when this is interrupted, so are they."""
+    with ThreadPoolExecutor() as pool:
         try:
-            return process.wait() == 0
+            return dict(zip(names, pool.map(run_stage, names), strict=True))
         except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait()
+            interrupted.set()
+            for session in running:
+                with suppress(ProcessLookupError):
+                    os.killpg(session, signal.SIGINT)
             raise
 
 
@@ -113,28 +149,26 @@ def main(stages: list[str]) -> int:
         return 2
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: dict[str, tuple[bool, float]] = {}
-
-    def stage(name: str) -> bool:
-        started = time.monotonic()
-        # All of them run: one complaint does not hide the next.
-        passed = [run(command) for command in COMMANDS[name]].count(False) == 0
-        results[name] = passed, time.monotonic() - started
-        return passed
-
     try:
-        if stage("machine"):
-            with test_hosts() if any("molecule" in name for name in stages) else nullcontext():
-                for name in stages:
-                    stage(name)
+        results.update(run_stages("machine"))
+        if results["machine"][0]:
+            results.update(run_stages(*(name for name in stages if name in SIDE_BY_SIDE)))
+            slow = [name for name in stages if name not in SIDE_BY_SIDE]
+            with test_hosts() if slow else nullcontext():
+                for name in slow:
+                    results.update(run_stages(name))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
+
+    stages = ["machine", *stages]
     print()
-    for name in ["machine", *stages]:
-        passed, seconds = results.get(name, (False, 0))
-        print(f"{name:<20} {'passed' if passed else 'FAILED' if name in results else 'not run':<8} {seconds:6.0f} s")
-    failed = sum(not results.get(name, (False, 0))[0] for name in ["machine", *stages])
-    print(f"{len(stages) + 1 - failed} passed, {failed} failed")
-    return 1 if failed else 0
+    for name in stages:
+        passed, seconds = results.get(name, (False, 0.0))
+        word = "passed" if passed else "FAILED" if name in results else "not run"
+        print(f"{name:<20} {word:<8} {seconds:6.0f} s")
+    passed_count = sum(passed for passed, _ in results.values())
+    print(f"{passed_count} passed, {len(stages) - passed_count} failed")
+    return 0 if passed_count == len(stages) else 1
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def start_haproxy(settings: Settings) -> Iterator[Callable[[], None]]:
 
     def start() -> None:
         paths = settings.haproxy
-        command = [process.installed() or "haproxy", "-W", "-f", paths.config_file_path, "-p", paths.pid_file]
+        command: list[str | Path] = [process.installed() or "haproxy", "-W"]
+        command += ["-f", paths.config_file_path, "-p", paths.pid_file]
         started.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         until(lambda: Path(str(paths.socket_file_path)).exists() and process.running(paths))
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +196,16 @@ def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: s
         for number in range(1, 6):
             assert make(settings, template, one, backend(number)).applied.action == "reload"
             seen = len(statuses)
-            until(lambda seen=seen: len(statuses) > seen + 10)  # type: ignore[misc]
+            until(partial(more_than, statuses, seen + 10))
         assert client.is_alive(), "a request failed"
         over.set()
         client.join(20)
         server.join(20)
         assert set(statuses) == {200}
+
+
+def more_than(statuses: list[int], number: int) -> bool:
+    return len(statuses) > number
 
 
 def answer(listener: socket.socket, over: threading.Event) -> None:

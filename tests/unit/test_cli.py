@@ -88,9 +88,7 @@ def test_json_tells_what_was_done(run: Run, config: Path) -> None:
     assert len(report["refused"]) == 4
 
 
-def test_no_answer_fails_loudly_and_changes_nothing(
-    run: Run, config: Path, api: SimulatedDocker, folder: Path
-) -> None:
+def test_no_answer_fails_loudly_and_changes_nothing(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
     run("sync", "--config", config, "--template", TEMPLATE)
     before = (folder / "haproxy.cfg").read_bytes()
     api.status = 500
@@ -151,9 +149,9 @@ def test_status_with_a_real_haproxy_agrees_after_a_pass(
 
 
 def test_repeated_passes_print_changes_only_and_tell_a_failure_once(
-    run: Run, config: Path, api: SimulatedDocker, command: Path
+    config: Path, api: SimulatedDocker, command: Path
 ) -> None:
-    arguments = [command, "sync", "--config", config, "--template", TEMPLATE, "--every", "0.1"]
+    arguments: list[str | Path] = [command, "sync", "--config", config, "--template", TEMPLATE, "--every", "0.1"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout

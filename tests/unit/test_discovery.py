@@ -22,7 +22,7 @@ def names(backends: dict[str, list[Any]]) -> dict[str, tuple[str, int]]:
 
 def public(recorded: list[dict[str, Any]], name: str, ip: str) -> int:
     entry = next(one for one in recorded if one["Names"] == [f"/recording-{name}"])
-    return min(port["PublicPort"] for port in entry["Ports"] if port["IP"] == ip)
+    return min(int(port["PublicPort"]) for port in entry["Ports"] if port["IP"] == ip)
 
 
 def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list[dict[str, Any]]) -> None:
@@ -51,7 +51,7 @@ def test_a_port_on_the_loopback_of_another_machine_is_of_no_use(recorded: list[d
     found, refused = backends_of([service()], "web1", "192.0.2.7", recorded)
     assert "published-loopback" not in names(found)
     assert "published-fixed" not in names(found)
-    assert any("port 8000/tcp is not published on an address that 192.0.2.7 reaches" == one.reason for one in refused)
+    assert "port 8000/tcp is not published on an address that 192.0.2.7 reaches" in {one.reason for one in refused}
 
 
 def test_what_is_not_published_is_refused_by_name(recorded: list[dict[str, Any]]) -> None:

@@ -32,7 +32,9 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
     own.write_text(
         "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n"
         "listen web\n  bind 127.0.0.1:8080\n"
-        "{% for one in found.backends.web %}\n  server {{ one.name }} {{ one.host }}:{{ one.port }} check\n{% endfor %}\n"
+        "{% for one in found.backends.web %}\n"
+        "  server {{ one.name }} {{ one.host }}:{{ one.port }} check\n"
+        "{% endfor %}\n"
     )
     play(
         [

@@ -92,5 +92,5 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path) -> None
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="absent.yml: cannot be read: No such file"):
+    with pytest.raises(SettingsError, match=r"absent\.yml: cannot be read: No such file"):
         load(tmp_path / "absent.yml")

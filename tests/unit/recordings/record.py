@@ -43,11 +43,12 @@ def main(image: str) -> None:
     client = docker.from_env()
     client.images.get(image).tag("local/nodeapp")
     client.images.get(image).tag("local/other")
-    made = []
+    made: list[Any] = []
+    run: Any = client.containers.run
     try:
         for name, options in KINDS.items():
             made.append(
-                client.containers.run(
+                run(
                     "local/nodeapp",
                     ["sleep", "600"],
                     name=f"recording-{name}",
@@ -56,11 +57,7 @@ def main(image: str) -> None:
                     **{"labels": LABELS, **options},
                 )
             )
-        made.append(
-            client.containers.run(
-                "local/other", ["sleep", "600"], name="recording-other-image", detach=True, labels=LABELS
-            )
-        )
+        made.append(run("local/other", ["sleep", "600"], name="recording-other-image", detach=True, labels=LABELS))
         client.containers.get("recording-paused").pause()
         client.containers.get("recording-exited").kill()
         settled = {"recording-healthy": "healthy", "recording-unhealthy": "unhealthy"}
@@ -71,7 +68,7 @@ def main(image: str) -> None:
             time.sleep(0.1)
         # A tag that moves on: the container of the old image is shown by the image's id from now on.
         made.append(
-            client.containers.run(
+            run(
                 client.images.get(image).id,
                 ["sleep", "600"],
                 name="recording-by-id",
