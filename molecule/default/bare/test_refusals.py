@@ -1,0 +1,91 @@
+"""What cannot work is refused in one sentence, before anything is changed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+PLAYBOOK = Path(__file__).parents[3] / "site.yml"
+OS_RELEASE = "/usr/lib/os-release"
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(host: Host, request: pytest.FixtureRequest) -> Refused:
+    """Run site.yml, which has to fail; the sentence that it ends with."""
+
+    def run(**variables: str) -> str:
+        extra = [f"--extra-vars={name}={value}" for name, value in variables.items()]
+        inventory = str(request.config.getoption("ansible_inventory"))
+        command = ["ansible-playbook", "--inventory", inventory, *extra, str(PLAYBOOK)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode != 0, done.stdout
+        assert re.search(r"changed=0 .* failed=1", done.stdout), done.stdout
+        assert not host.file("/var/lib/dockmaster").exists
+        return " ".join(done.stdout.split())
+
+    return run
+
+
+@pytest.fixture
+def somebody(host: Host) -> Iterator[Callable[[int], None]]:
+    """Somebody else takes a port."""
+
+    def take(port: int) -> None:
+        host.check_output("systemd-run --unit=somebody --property=Type=exec python3 -m http.server %s", str(port))
+        program = f"import socket,time\nwhile socket.socket().connect_ex(('127.0.0.1', {port})): time.sleep(0.1)"
+        host.check_output("timeout 20 python3 -c %s", program)
+
+    yield take
+    host.check_output("systemctl stop somebody")
+
+
+@pytest.mark.parametrize(
+    ("port", "variable"),
+    [
+        (8080, "dockmaster_services.nodesrv.haproxy.port"),
+        (8404, "haproxy_stats_bind"),
+        (4243, "docker_engine_api_port"),
+    ],
+)
+def test_a_port_that_somebody_has(refused: Refused, somebody: Callable[[int], None], port: int, variable: str) -> None:
+    somebody(port)
+    sentence = refused()
+    assert variable in sentence
+    assert str(port) in sentence
+    assert "python3" in sentence
+
+
+def test_an_api_off_loopback(refused: Refused) -> None:
+    assert "docker_engine_api_address is 0.0.0.0, but a loopback address" in refused(
+        docker_engine_api_address="0.0.0.0"
+    )
+
+
+def test_too_little_space(refused: Refused) -> None:
+    assert "999999999 MiB" in refused(docker_engine_minimum_free="999999999")
+
+
+def test_not_root(refused: Refused) -> None:
+    sentence = refused(ansible_user="nobody", ansible_remote_tmp="/tmp/nobody")
+    assert "run as nobody" in sentence
+    assert "needs root" in sentence
+
+
+@pytest.fixture
+def another_system(host: Host) -> Iterator[None]:
+    """The host says that it is something else."""
+    host.check_output(f"cp -a {OS_RELEASE} /root/os-release && mv /etc/debian_version /root/")
+    host.check_output(f"printf 'NAME=Gentoo\\nID=gentoo\\n' > {OS_RELEASE}")
+    yield
+    host.check_output(f"mv /root/os-release {OS_RELEASE} && mv /root/debian_version /etc/")
+
+
+@pytest.mark.usefixtures("another_system")
+def test_not_debian_or_a_relative(refused: Refused) -> None:
+    assert "but Debian or a relative of it was expected" in refused()
