@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from .model import valid_container_id, valid_port
+from .model import ip_address, valid_container_id, valid_port
 
 _HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)\Z")
 MAX_ENTRIES = 1024
@@ -122,10 +121,5 @@ def _addresses(network: object) -> tuple[str, ...]:
     """The container's addresses on one network; what is no address does not count."""
     if not isinstance(network, dict):
         raise ValueError("NetworkSettings: expected objects")
-    found = []
-    for key in ("IPAddress", "GlobalIPv6Address"):
-        try:
-            found.append(str(ipaddress.ip_address(network.get(key) or "none")))
-        except ValueError:
-            continue
-    return tuple(found)
+    found = (ip_address(network.get(key)) for key in ("IPAddress", "GlobalIPv6Address"))
+    return tuple(str(ip) for ip in found if ip is not None)

@@ -47,6 +47,7 @@ def backends_of(
     found: dict[str, list[Backend]] = {service.name: [] for service in services}
     refused: list[Refusal] = []
     seen: set[str] = set()
+    named: set[tuple[str, str]] = set()
     for number, raw in enumerate(listed):
         try:
             container = Container.parse(raw)
@@ -63,7 +64,13 @@ def backends_of(
             try:
                 attributed = container.id in (known or {}).get(service.name, ())
                 if belongs(container, service, image, attributed=attributed):
-                    found[service.name].append(_backend(container, service, docker_host, address))
+                    backend = _backend(container, service, docker_host, address)
+                    server = (service.name, backend.server_name(with_host=False))
+                    if server in named:
+                        # HAProxy refuses a file with two servers of one name: one would hold up all.
+                        raise ValueError(f"another container already has the server's name {server[1]}")
+                    named.add(server)
+                    found[service.name].append(backend)
             except ValueError as error:
                 refused.append(Refusal(service.name, docker_host, container.id[:SHORT_ID], str(error)))
     return {name: sorted(set(backends)) for name, backends in found.items()}, refused

@@ -30,11 +30,20 @@ def valid_host(value: object) -> str:
     if isinstance(value, str):
         if _HOST_NAME.match(value):
             return value
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            pass
+        ip = ip_address(value)
+        if ip is not None:
+            return str(ip)
     raise ValueError("expected an IP address or a host name")
+
+
+def ip_address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is, or None. One with a scope (``%eth0``) is none: anything may stand behind a ``%``."""
+    if not isinstance(value, str) or "%" in value:
+        return None
+    try:
+        return ipaddress.ip_address(value)
+    except ValueError:
+        return None
 
 
 def valid_port(value: object) -> int:

@@ -305,10 +305,12 @@ def _label_filters(discovery: Section) -> tuple[LabelFilter, ...]:
 
 
 def _default_servers(section: Section) -> tuple[Backend, ...]:
-    servers = []
+    servers: list[Backend] = []
     for entry in section.entries("default_servers"):
         host, port = entry.checked("host", valid_host), entry.checked("port", valid_port)
         name = entry.checked("name", valid_name, default=f"{host}_{port}")
+        if any(other.given_name == name for other in servers):
+            raise entry.wrong("name", name, "expected a name that no other server of the list has")
         servers.append(Backend("", "", host, port, given_name=name))
         entry.done()
     return tuple(servers)
