@@ -162,7 +162,7 @@ def main() -> None:
     try:
         settings = parse({"services": module.params["services"]}, "the task's parameters")
         host = DockerHost(name, module.params["docker_host"], module.params["timeout"])
-        found, refused = backends_of(settings.services, name, address, host.containers())
+        found, refused = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
     except SourceError as error:
         module.fail_json(msg=str(error), can_talk_to_docker=False)
     except DockmasterError as error:

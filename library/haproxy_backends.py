@@ -190,7 +190,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     given = {key: params[key] for key in ("services", "haproxy", "discovery")}
     settings = load(Path(params["config"])) if params["config"] else parse(given, "the task's parameters")
     template = params["template"] or Path(params["config"]).with_name("haproxy.cfg.j2").read_text("utf-8")
-    find = None if params["backends"] is None else (lambda: _given(params))
+    find = None if params["backends"] is None else (lambda _: _given(params))
     report = sync.one_pass(settings, template, find, check_mode=check_mode)
     path = settings.haproxy.config_file_path
     waited: list[str] = []

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from .containers import PublishedPort
+from .model import ip_address
 
 
 def dialled(host: str) -> str:
@@ -30,10 +29,10 @@ def published(ports: tuple[PublishedPort, ...], container_port: int, address: st
 
 def _reach(bound: str, address: str) -> tuple[int, str]:
     """How well a port bound to one address is reached by dialling another: rank, and what to dial."""
-    wanted = _ip(address)
+    wanted = ip_address(address)
     if bound == "" or bound == address:
         return 0, address
-    ip = _ip(bound)
+    ip = ip_address(bound)
     if ip is None:
         return 9, ""
     if ip.is_unspecified:
@@ -43,10 +42,3 @@ def _reach(bound: str, address: str) -> tuple[int, str]:
         reached = wanted is not None and wanted.is_loopback and wanted.version == ip.version
         return (2, bound) if reached else (9, "")
     return 3, bound
-
-
-def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None

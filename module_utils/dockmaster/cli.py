@@ -12,7 +12,7 @@ from pathlib import Path
 from . import __version__, summary, sync
 from . import status as status_
 from .errors import DockmasterError, SettingsError
-from .settings import Settings
+from .settings import DEFAULT_INTERVAL, Settings
 from .settings_file import load
 
 CONFIG = "/etc/dockmaster/dockmaster.yml"
@@ -25,6 +25,7 @@ WRONG = 2
 PARTLY = 3
 """Exit status: some Docker hosts did not answer; the rest was applied."""
 
+AS_CONFIGURED = 0.0
 _MINUTE = 58.0
 """Seconds that repeated passes go on: cron starts the next process at the full minute."""
 
@@ -65,8 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--every",
         type=_seconds,
+        nargs="?",
+        const=AS_CONFIGURED,
         metavar="SECONDS",
-        help="go on for a minute, a pass every so many seconds, and print changes and failures only: for cron",
+        help="go on for a minute, a pass every so many seconds (as many as the shortest check_interval of the "
+        "configuration, if none are given), and print changes and failures only: for cron",
     )
     one.set_defaults(run=_sync)
 
@@ -97,6 +101,10 @@ def _seconds(text: str) -> float:
 def _sync(options: argparse.Namespace) -> int:
     if options.every is None:
         return _pass(options)
+    interval = options.every
+    if interval == AS_CONFIGURED:
+        services = load(options.config).services
+        interval = min((service.discovery.check_interval for service in services), default=DEFAULT_INTERVAL)
     end = time.monotonic() + _MINUTE
     said = ""
     while True:
@@ -109,7 +117,7 @@ def _sync(options: argparse.Namespace) -> int:
             if str(error) != said:
                 said = str(error)
                 print(f"dockmaster: {said}", file=sys.stderr, flush=True)
-        following = begun + options.every
+        following = begun + interval
         if following >= end:
             return status
         time.sleep(max(0.0, following - time.monotonic()))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from .model import valid_container_id, valid_port
+from .model import ip_address, valid_container_id, valid_port
 
 _HEALTH = re.compile(r"\((healthy|unhealthy|health: starting)\)\Z")
+MAX_ENTRIES = 1024
+"""Labels, ports or networks of one container that are looked at: a range of ports may be long, not endless."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Container:
         health: ``healthy``, ``unhealthy``, ``starting``, or None without a HEALTHCHECK.
         labels: as set by whoever made the container.
         ports: TCP ports that the Docker host publishes.
+        networks: addresses by network, IPv4 before IPv6; none where the container has the host's network.
+        host_network: whether it listens on the host's own addresses.
     """
 
     id: str
@@ -41,6 +45,8 @@ class Container:
     health: str | None
     labels: dict[str, str]
     ports: tuple[PublishedPort, ...]
+    networks: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    host_network: bool = False
 
     @property
     def ready(self) -> bool:
@@ -52,25 +58,37 @@ class Container:
         """Read one entry of ``GET /containers/json``; raises ValueError with what is wrong."""
         if not isinstance(raw, dict):
             raise ValueError(f"expected an object, not {type(raw).__name__}")
-        labels = raw.get("Labels") or {}
-        names = raw.get("Names") or []
-        ports = raw.get("Ports") or []
-        if not isinstance(labels, dict) or not isinstance(names, list) or not isinstance(ports, list):
-            raise ValueError("Labels, Names or Ports have a form that Docker does not give them")
         try:
             container_id = valid_container_id(raw.get("Id"))
         except ValueError as error:
             raise ValueError(f"Id: {error}") from None
-        health = _HEALTH.search(_text(raw, "Status"))
+        labels = _some(raw, "Labels", dict)
+        names = _some(raw, "Names", list)
+        networks = _some(_some(raw, "NetworkSettings", dict), "Networks", dict)
+        health = _HEALTH.search(_text(raw, "Status")[-64:])
         return cls(
             id=container_id,
-            name=str(names[0]).lstrip("/") if names else "",
+            name=str(names[0])[:256].lstrip("/") if names else "",
             image=_text(raw, "Image"),
             state=_text(raw, "State"),
             health=health[1].removeprefix("health: ") if health else None,
-            labels={key: value for key, value in labels.items() if isinstance(value, str)},
-            ports=tuple(_ports(ports)),
+            labels={key: value for key, value in labels.items() if isinstance(key, str) and isinstance(value, str)},
+            ports=tuple(_ports(_some(raw, "Ports", list))),
+            networks={name: _addresses(network) for name, network in networks.items() if isinstance(name, str)},
+            host_network=_some(raw, "HostConfig", dict).get("NetworkMode") == "host",
         )
+
+
+def _some(raw: dict[str, Any], key: str, kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+    """A list or dictionary of bounded size; an absent or null one is empty."""
+    value = raw.get(key)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise ValueError(f"{key}: expected {'an object' if kind is dict else 'a list'}, not {type(value).__name__}")
+    if len(value) > MAX_ENTRIES:
+        raise ValueError(f"{key}: {len(value)} entries; expected {MAX_ENTRIES} at the most")
+    return value
 
 
 def _text(raw: dict[str, Any], key: str) -> str:
@@ -97,3 +115,11 @@ def _ports(raw: list[Any]) -> list[PublishedPort]:
             raise ValueError("Ports: IP: expected text")
         ports.append(PublishedPort(ip, private, public))
     return ports
+
+
+def _addresses(network: object) -> tuple[str, ...]:
+    """The container's addresses on one network; what is no address does not count."""
+    if not isinstance(network, dict):
+        raise ValueError("NetworkSettings: expected objects")
+    found = (ip_address(network.get(key)) for key in ("IPAddress", "GlobalIPv6Address"))
+    return tuple(str(ip) for ip in found if ip is not None)

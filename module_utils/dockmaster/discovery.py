@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from .addresses import dialled, published
 from .containers import Container
 from .images import Reference
+from .labels import SERVICE_LABEL, overrides
 from .model import SHORT_ID, Backend, Refusal
-from .settings import Service
+from .settings import Discovery, Service
 
-SERVICE_LABEL = "dockmaster.service"
-"""The label that names the service of a container; it beats the image's name."""
+COMPOSE_LABEL = "com.docker.compose.project"
+
+Known = Mapping[str, Collection[str]]
+"""Ids of containers by the service that they were attributed to when they were last seen."""
+
+Resolve = Callable[[str], str | None]
+"""The image that a container was made from, by its id, or None where the Docker host does not say."""
 
 
 def backends_of(
-    services: Iterable[Service], docker_host: str, address: str, listed: Iterable[object]
+    services: Iterable[Service],
+    docker_host: str,
+    address: str,
+    listed: Iterable[object],
+    *,
+    known: Known | None = None,
+    resolve: Resolve | None = None,
 ) -> tuple[dict[str, list[Backend]], list[Refusal]]:
     """The backends of each service on one Docker host.
 
@@ -24,6 +37,8 @@ def backends_of(
         docker_host: the host's name.
         address: what HAProxy dials to reach the host's published ports.
         listed: the entries of ``GET /containers/json``.
+        known: what was attributed before stays so, though its tag has moved on.
+        resolve: asks for the image of a container that Docker shows by id.
 
     Returns:
         Backends by the service's name (an empty list is a fact), and what was refused and why.
@@ -31,37 +46,142 @@ def backends_of(
     services = list(services)
     found: dict[str, list[Backend]] = {service.name: [] for service in services}
     refused: list[Refusal] = []
+    seen: set[str] = set()
+    named: set[tuple[str, str]] = set()
     for number, raw in enumerate(listed):
         try:
             container = Container.parse(raw)
+            if container.id in seen:
+                raise ValueError(f"the id {container.id[:SHORT_ID]} is in the list twice")
         except ValueError as error:
             refused.append(Refusal("", docker_host, f"entry {number} of the list", str(error)))
             continue
+        seen.add(container.id)
+        if not container.ready:
+            continue
+        image = _Image(container, resolve)
         for service in services:
-            if not container.ready or not belongs(container, service):
-                continue
             try:
-                found[service.name].append(_backend(container, service, docker_host, address))
+                attributed = container.id in (known or {}).get(service.name, ())
+                if belongs(container, service, image, attributed=attributed):
+                    backend = _backend(container, service, docker_host, address)
+                    server = (service.name, backend.server_name(with_host=False))
+                    if server in named:
+                        # HAProxy refuses a file with two servers of one name: one would hold up all.
+                        raise ValueError(f"another container already has the server's name {server[1]}")
+                    named.add(server)
+                    found[service.name].append(backend)
             except ValueError as error:
                 refused.append(Refusal(service.name, docker_host, container.id[:SHORT_ID], str(error)))
     return {name: sorted(set(backends)) for name, backends in found.items()}, refused
 
 
-def belongs(container: Container, service: Service) -> bool:
-    """Whether the container is one of the service: by its label, or else by its image."""
-    label = container.labels.get(SERVICE_LABEL)
-    if label is not None:
-        return label == service.name
-    try:
-        shown = Reference.parse(container.image)
-    except ValueError:
+class _Image:
+    """The image of a container, resolved once and only if somebody wants to know."""
+
+    def __init__(self, container: Container, resolve: Resolve | None) -> None:
+        self._container = container
+        self._resolve = resolve
+        self._told = False
+
+    def reference(self) -> Reference | None:
+        """The image's reference, or None where Docker shows an id and nobody says more."""
+        try:
+            return Reference.parse(self._container.image)
+        except ValueError:
+            pass
+        if not self._told and self._resolve:
+            self._told = True
+            name = self._resolve(self._container.id)
+            self._container = _with_image(self._container, name or "")
+            return self.reference()
+        return None
+
+
+def _with_image(container: Container, image: str) -> Container:
+    return Container(
+        container.id, container.name, image, container.state, container.health, container.labels, container.ports
+    )
+
+
+def belongs(container: Container, service: Service, image: _Image, *, attributed: bool = False) -> bool:
+    """Whether the container is one of the service's.
+
+    Everything that the operator asks for has to be so: network, compose project, label filters, and the
+    images that are allowed. Then it is the label ``dockmaster.service``, where it counts, that decides,
+    and without one the image and the name.
+
+    Raises:
+        ValueError: it may be one, and Docker does not say which image it has.
+    """
+    wanted = service.discovery
+    if not _filters_pass(container, wanted):
         return False
-    return service.discovery.image is not None and service.discovery.image.covers(shown)
+    label = container.labels.get(SERVICE_LABEL) if "service" in wanted.labels else None
+    if label is not None and label != service.name:
+        return False
+    if label is None and not _selected_by_name(container, wanted):
+        return False
+    if attributed:
+        return True
+    images = [*([wanted.image] if wanted.image and label is None else [])]
+    if images or wanted.allowed_images:
+        shown = image.reference()
+        if shown is None:
+            if label is None and not wanted.allowed_images and not wanted.container_name:
+                raise ValueError(
+                    "Docker shows its image by id, and it was not seen before: label it dockmaster.service"
+                )
+            raise ValueError("Docker shows its image by id, so it cannot be told whether the image is allowed")
+        if images and not images[0].covers(shown):
+            return False
+        return not wanted.allowed_images or any(one.covers(shown) for one in wanted.allowed_images)
+    return True
+
+
+def _selected_by_name(container: Container, wanted: Discovery) -> bool:
+    """Without a label that says so, something has to select a container; and its name, where one is asked for."""
+    if wanted.container_name:
+        return fnmatchcase(container.name, wanted.container_name)
+    return bool(wanted.image or wanted.network or wanted.compose_project or wanted.label_filters)
+
+
+def _filters_pass(container: Container, wanted: Discovery) -> bool:
+    if wanted.network and wanted.network not in container.networks:
+        return False
+    if wanted.compose_project and container.labels.get(COMPOSE_LABEL) != wanted.compose_project:
+        return False
+    return all((container.labels.get(one.label) == one.value) == one.equals for one in wanted.label_filters)
 
 
 def _backend(container: Container, service: Service, docker_host: str, address: str) -> Backend:
-    port = service.discovery.container_port
+    wanted = service.discovery
+    own = overrides(container.labels, wanted.labels)
+    port = own.port or wanted.container_port
+    host, reached = _reached(container, wanted, port, address)
+    return Backend(
+        docker_host,
+        container.id,
+        host,
+        wanted.backend_port_override or reached,
+        container.name,
+        container.image,
+        weight=own.weight,
+        backup=own.backup,
+        maxconn=own.maxconn,
+    )
+
+
+def _reached(container: Container, wanted: Discovery, port: int, address: str) -> tuple[str, int]:
+    """Where the container is reached; raises ValueError where it is not."""
+    if wanted.container_network:
+        addresses = container.networks.get(wanted.container_network, ())
+        if not addresses:
+            raise ValueError(f"it has no address on the network {wanted.container_network}")
+        return addresses[0], port
+    if container.host_network:
+        return dialled(address), port
     found = published(container.ports, port, dialled(address))
     if found is None:
         raise ValueError(f"port {port}/tcp is not published on an address that {address} reaches")
-    return Backend(docker_host, container.id, *found, container.name, container.image)
+    return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\Z")
@@ -30,11 +30,20 @@ def valid_host(value: object) -> str:
     if isinstance(value, str):
         if _HOST_NAME.match(value):
             return value
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            pass
+        ip = ip_address(value)
+        if ip is not None:
+            return str(ip)
     raise ValueError("expected an IP address or a host name")
+
+
+def ip_address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a text is, or None. One with a scope (``%eth0``) is none: anything may stand behind a ``%``."""
+    if not isinstance(value, str) or "%" in value:
+        return None
+    try:
+        return ipaddress.ip_address(value)
+    except ValueError:
+        return None
 
 
 def valid_port(value: object) -> int:
@@ -56,6 +65,13 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _whole(what: str, value: object, largest: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= largest:
+        raise ValueError(f"{what}: {value!r}: expected a whole number from 0 to {largest}")
+
+
 @dataclass(frozen=True, order=True)
 class Backend:
     """One address that can serve a service: one ``server`` line of haproxy.cfg.
@@ -67,6 +83,11 @@ class Backend:
         port: the port that HAProxy dials.
         container_name: for people; never part of haproxy.cfg.
         image: the image's name as Docker shows it; likewise.
+        weight: instead of the service's own; None leaves that.
+        backup: whether it serves only when the others cannot.
+        maxconn: connections at one time; None does not limit them.
+        given_name: the server's name, where the configuration names it (a default server); its
+            container_id is empty then.
     """
 
     docker_host: str
@@ -75,12 +96,23 @@ class Backend:
     port: int
     container_name: str = ""
     image: str = ""
+    weight: int | None = field(default=None, compare=False)
+    backup: bool = False
+    maxconn: int | None = field(default=None, compare=False)
+    given_name: str = ""
 
     def __post_init__(self) -> None:
-        valid_name(self.docker_host)
-        valid_container_id(self.container_id)
         valid_host(self.host)
         valid_port(self.port)
+        if self.given_name:
+            valid_name(self.given_name)
+            return
+        valid_name(self.docker_host)
+        valid_container_id(self.container_id)
+        _whole("weight", self.weight, 256)
+        _whole("maxconn", self.maxconn, 1_000_000)
+        if not isinstance(self.backup, bool):
+            raise ValueError(f"backup: {self.backup!r}: expected true or false")
 
     @property
     def address(self) -> str:
@@ -92,8 +124,17 @@ class Backend:
 
         A restarted container keeps its id and changes its port; that is then another server.
         """
+        if self.given_name:
+            return self.given_name
         name = f"{self.container_id[:SHORT_ID]}_{self.port}"
         return f"{self.docker_host}_{name}" if with_host else name
+
+    def options(self) -> str:
+        """What its server line has beyond the service's own options."""
+        options = [f"weight {self.weight}"] if self.weight is not None else []
+        options += [f"maxconn {self.maxconn}"] if self.maxconn is not None else []
+        options += ["backup"] if self.backup else []
+        return " ".join(options)
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON and Ansible."""
@@ -112,6 +153,10 @@ class Backend:
                 port=data["port"],
                 container_name=str(data.get("container_name", "")),
                 image=str(data.get("image", "")),
+                weight=data.get("weight"),
+                backup=data.get("backup", False),
+                maxconn=data.get("maxconn"),
+                given_name=str(data.get("given_name", "")),
             )
         except KeyError as missing:
             raise ValueError(f"a backend lacks {missing}") from None

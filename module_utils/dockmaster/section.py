@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -42,13 +42,19 @@ class Section:
         """The error for a value of this section."""
         return SettingsError(f"{self._origin}: {self.place(key)}: {_shown(value)}: {expected}")
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there, be it null."""
+        return key in self._data
+
     def names(self) -> list[str]:
         """The keys that are there, where the operator chooses them."""
         return [str(key) for key in self._data]
 
-    def done(self) -> None:
-        """Refuse what nothing has read, and name the nearest key that there is."""
+    def done(self, instead: Mapping[str, str] | None = None) -> None:
+        """Refuse what nothing has read, and name what to use instead, or the nearest key that there is."""
         for key in self._data:
+            if key in (instead or {}):
+                raise SettingsError(f"{self._origin}: {self.place(str(key))}: is not supported; {(instead or {})[key]}")
             if key not in self._known:
                 near = difflib.get_close_matches(str(key), sorted(self._known), n=1)
                 hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(self._known))}"
@@ -119,7 +125,25 @@ class Section:
         """A list of lines; an absent one is empty."""
         return self._list(key, _one_line)
 
-    def _list(self, key: str, check: Callable[[object], str]) -> list[str]:
+    def each(self, key: str, check: Callable[[object], T]) -> list[T]:
+        """A list of values that check returns in their right form; an absent one is empty."""
+        return self._list(key, check)
+
+    def options(self, key: str, default: str) -> str:
+        """One line of text; a list of words makes one as well."""
+        value = self._take(key, default)
+        if isinstance(value, list):
+            return " ".join(self.lines(key))
+        return str(self.text(key, default=default))
+
+    def head(self, name: str) -> str:
+        """A key of the operator's own that is one line of text."""
+        try:
+            return _one_line(name)
+        except ValueError as error:
+            raise self.wrong("", name, str(error)) from None
+
+    def _list(self, key: str, check: Callable[[object], T]) -> list[T]:
         value = self._take(key, None)
         if value is None:
             return []
@@ -151,9 +175,20 @@ class Section:
         """A time as HAProxy writes it: digits and a unit; milliseconds without one."""
         return self.checked(key, _duration, default=default)
 
-    def path(self, key: str, default: str) -> Path:
+    def path(self, key: str, default: str | None) -> Any:
         """An absolute path."""
-        return Path(self.checked(key, _absolute, default=default))
+        value = self.checked(key, _absolute, default=default)
+        return None if value is None else Path(value)
+
+    def one_of(self, key: str, choices: Sequence[str], default: Any = _REQUIRED) -> Any:
+        """One of a few words."""
+
+        def check(value: object) -> str:
+            if value not in choices:
+                raise ValueError(f"expected one of {', '.join(choices)}")
+            return str(value)
+
+        return self.checked(key, check, default=default)
 
 
 def _shown(value: object) -> str:

@@ -6,18 +6,21 @@ translated (see ``keywords``), and said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import instead
 from .errors import SettingsError
 from .images import Reference
 from .keywords import modern
-from .model import joined, valid_host, valid_name
+from .labels import KINDS
+from .model import Backend, joined, valid_host, valid_name, valid_port
 from .section import Section
 
 DEFAULT_API_PORT = 4243
+DEFAULT_INTERVAL = 5
 DEFAULT_SERVER_OPTIONS = "check inter 2s fall 2 rise 1"
 
 
@@ -42,18 +45,48 @@ class DockerServer:
 
 
 @dataclass(frozen=True)
+class LabelFilter:
+    """A label that a container has to have with this value, or with equals False must not have so."""
+
+    label: str
+    value: str
+    equals: bool
+
+
+@dataclass(frozen=True)
 class Discovery:
     """Which containers serve a service, and which Docker hosts know.
 
+    A container serves that passes every filter that is set, and that its label or its image and name select.
+
     Attributes:
-        servers: the Docker hosts to ask.
-        image: the image whose containers serve; None means by label only.
+        servers: the Docker hosts to ask; none where only default servers serve.
+        image: the image whose containers serve.
+        container_name: a name, or a pattern with ``*`` and ``?``.
+        network: a network that the container is on.
+        compose_project: the compose project that it is of.
+        label_filters: labels that it has, or has not.
+        allowed_images: the only images that may serve at all, whatever a label says; empty for any.
+        labels: which of the ``dockmaster.`` labels count.
         container_port: the TCP port inside the container.
+        container_network: the network on which HAProxy dials the container itself; None dials the
+            published port.
+        backend_port_override: dialled instead of the port that was found.
+        check_interval: seconds between two passes, where nobody says otherwise.
     """
 
     servers: tuple[DockerServer, ...]
-    image: Reference | None
     container_port: int
+    image: Reference | None = None
+    container_name: str | None = None
+    network: str | None = None
+    compose_project: str | None = None
+    label_filters: tuple[LabelFilter, ...] = ()
+    allowed_images: tuple[Reference, ...] = ()
+    labels: tuple[str, ...] = ("service",)
+    container_network: str | None = None
+    backend_port_override: int | None = None
+    check_interval: int = DEFAULT_INTERVAL
 
 
 @dataclass(frozen=True)
@@ -61,27 +94,59 @@ class Proxy:
     """How HAProxy serves a service.
 
     Attributes:
-        port: where the service is reached; None makes a backend without an address of its own.
-        bind_address: an address, ``*``, or a host name.
+        bind: where the service is reached; None makes a backend without an address of its own.
         bind_options: what follows on the bind line.
-        server_options: what follows on each server line.
-        listen: lines of the section, in order.
+        server_options: what follows on each server line; ``%{host}``, ``%{port}`` and ``%{name}`` are the
+            server's.
+        listen: lines for the frontend and the backend, in order.
+        frontend: lines for the frontend alone.
+        backend: lines for the backend alone.
+        backend_name: name of the section with the servers.
+        backend_order: ``asc``, ``desc`` or ``no_shuffle``; the first and the last are the same here.
+        cookie: what a server's cookie is, ``name`` or ``hash``; None for none.
+        shared_frontend: lines that the service adds to the shared frontend.
     """
 
-    port: int | None
-    bind_address: str
+    bind: str | None
     bind_options: str
     server_options: str
     listen: tuple[str, ...]
+    frontend: tuple[str, ...]
+    backend: tuple[str, ...]
+    backend_name: str
+    backend_order: str
+    cookie: str | None
+    shared_frontend: tuple[str, ...]
+
+    @property
+    def split(self) -> bool:
+        """Whether frontend and backend are sections of their own, and not one ``listen`` section."""
+        return bool(self.frontend or self.backend or self.shared_frontend)
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service: its name, how it is discovered and how it is balanced."""
+    """A service: its name, how it is discovered and how it is balanced.
+
+    Attributes:
+        default_servers: serve while none is found.
+        keep_default_servers: they serve beside those that are found, too.
+        use_previous_backends: when none is found any more, the ones before stay.
+    """
 
     name: str
     discovery: Discovery
     proxy: Proxy
+    default_servers: tuple[Backend, ...] = ()
+    keep_default_servers: bool = False
+    use_previous_backends: bool = False
+
+    def completed(self, found: Sequence[Backend], before: Sequence[Backend]) -> list[Backend]:
+        """The backends to use: those found, and what the configuration says for when there are none."""
+        if not found and self.use_previous_backends:
+            found = [one for one in before if not one.given_name]
+        more = self.default_servers if self.keep_default_servers or not found else ()
+        return sorted({*found, *more})
 
     @property
     def named_with_host(self) -> bool:
@@ -103,6 +168,7 @@ class HAProxySettings:
         pid_file: holds the master's process id.
         socket_file_path: the runtime socket, or None.
         state_file: what was last known of each Docker host.
+        output_directory: a JSON file of each service's backends goes there; None for nowhere.
         template: everything else, as plain data for the template.
     """
 
@@ -115,6 +181,7 @@ class HAProxySettings:
     pid_file: Path
     socket_file_path: str | None
     state_file: Path
+    output_directory: Path | None
     template: Mapping[str, Any]
 
 
@@ -135,22 +202,38 @@ class Settings:
     notes: tuple[str, ...] = field(default=())
 
 
-def parse(data: object, origin: str) -> Settings:
-    """Read a configuration from plain data; raises SettingsError. origin stands for the file in messages."""
+def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, object]] | None = None) -> Settings:
+    """Read a configuration from plain data; raises SettingsError.
+
+    Args:
+        data: the whole.
+        origin: the file, or what stands for it in messages.
+        more_services: services from files of their own: by name, the file and what it holds.
+    """
     notes: list[str] = []
     top = Section(data, origin, "")
     shared = top.section("discovery")
     shared_servers = _servers(shared)
-    shared.done()
+    shared.done(instead.DISCOVERY)
     haproxy_section = top.section("haproxy")
-    haproxy = _haproxy(haproxy_section, notes)
-    services = tuple(
-        _service(section, name, shared_servers, haproxy.template, notes)
-        for name, section in top.section("services").sections()
-    )
-    top.done()
-    _refuse_shared_addresses(services, origin)
-    return Settings(origin, services, haproxy, tuple(notes))
+    output = top.section("file_output")
+    output_directory = output.path("output_directory", default=None)
+    output.done()
+    haproxy = _haproxy(haproxy_section, output_directory, notes)
+    top.path("service_conf_dir", default=None)
+    sections = list(top.section("services").sections())
+    top.done(instead.TOP)
+    for name, (where, content) in (more_services or {}).items():
+        if name in dict(sections):
+            raise SettingsError(f"{where}: the service {name} is also in {origin}; expected it in one of them")
+        sections.append((name, Section(content, where, "")))
+    services = []
+    for name, section in sections:
+        service = _service(section, name, shared_servers, haproxy.template, notes)
+        if service:
+            services.append(service)
+    _refuse_shared(services, origin)
+    return Settings(origin, tuple(services), haproxy, tuple(notes))
 
 
 def _service(
@@ -159,32 +242,102 @@ def _service(
     shared_servers: tuple[DockerServer, ...],
     template: Mapping[str, Any],
     notes: list[str],
-) -> Service:
+) -> Service | None:
+    """One service, or None where it is disabled."""
     try:
         valid_name(name)
     except ValueError as error:
         raise section.wrong("", name, str(error)) from None
-    discovery = section.section("discovery")
-    method = discovery.text("method", default="docker")
-    if method != "docker":
-        raise discovery.wrong("method", method, "expected docker")
+    default_servers = _default_servers(section)
+    found = _discovery(section.section("discovery"), shared_servers, section)
+    haproxy = section.section("haproxy")
+    disabled = haproxy.flag("disabled", default=False)
+    proxy = _proxy(haproxy, name, template, notes)
+    service = Service(
+        name,
+        found,
+        proxy,
+        default_servers,
+        keep_default_servers=section.flag("keep_default_servers", default=False),
+        use_previous_backends=section.flag("use_previous_backends", default=False),
+    )
+    section.done(instead.SERVICE)
+    return None if disabled else service
+
+
+def _discovery(discovery: Section, shared_servers: tuple[DockerServer, ...], service: Section) -> Discovery:
+    method = discovery.one_of("method", ("docker", "base"), default="docker")
+    override = service.port("backend_port_override", default=None)
+    if method == "base":
+        discovery.done(instead.DISCOVERY)
+        return Discovery((), container_port=0, backend_port_override=override)
     found = Discovery(
         servers=_servers(discovery) or shared_servers,
-        image=discovery.checked("image_name", Reference.parse, default=None),
         container_port=discovery.port("container_port"),
+        image=discovery.checked("image_name", Reference.parse, default=None),
+        container_name=discovery.word("container_name", default=None),
+        network=discovery.text("network", default=None),
+        compose_project=discovery.text("compose_project", default=None),
+        label_filters=_label_filters(discovery),
+        allowed_images=tuple(discovery.each("allowed_images", Reference.parse)),
+        labels=tuple(discovery.each("labels", _label_kind)) if discovery.has("labels") else ("service",),
+        container_network=discovery.text("container_network", default=None),
+        backend_port_override=override,
+        check_interval=discovery.whole("check_interval", default=DEFAULT_INTERVAL, minimum=1),
     )
-    discovery.done()
-    haproxy = section.section("haproxy")
+    discovery.done(instead.DISCOVERY)
+    return found
+
+
+def _label_kind(value: object) -> str:
+    if value not in KINDS:
+        raise ValueError(f"expected one of {', '.join(KINDS)}")
+    return str(value)
+
+
+def _label_filters(discovery: Section) -> tuple[LabelFilter, ...]:
+    filters = []
+    for entry in discovery.entries("label_filters"):
+        condition = entry.one_of("condition", ("equals", "not-equals"), default="equals")
+        filters.append(LabelFilter(entry.text("label"), entry.text("value"), condition == "equals"))
+        entry.done()
+    return tuple(filters)
+
+
+def _default_servers(section: Section) -> tuple[Backend, ...]:
+    servers: list[Backend] = []
+    for entry in section.entries("default_servers"):
+        host, port = entry.checked("host", valid_host), entry.checked("port", valid_port)
+        name = entry.checked("name", valid_name, default=f"{host}_{port}")
+        if any(other.given_name == name for other in servers):
+            raise entry.wrong("name", name, "expected a name that no other server of the list has")
+        servers.append(Backend("", "", host, port, given_name=name))
+        entry.done()
+    return tuple(servers)
+
+
+def _proxy(haproxy: Section, name: str, template: Mapping[str, Any], notes: list[str]) -> Proxy:
+    port = haproxy.port("port", default=None)
+    address = haproxy.word("bind_address", default=template["bind_address"])
+    bind = None
+    if port is not None:
+        bind = joined(address, port)
+    elif haproxy.has("port"):
+        bind = address
     proxy = Proxy(
-        port=haproxy.port("port", default=None),
-        bind_address=haproxy.word("bind_address", default=template["bind_address"]),
+        bind=bind,
         bind_options=haproxy.text("bind_options", default=""),
-        server_options=haproxy.text("server_options", default=template["server_options"]),
+        server_options=haproxy.options("server_options", default=template["server_options"]),
         listen=_lines(haproxy, "listen", notes),
+        frontend=_lines(haproxy, "frontend", notes),
+        backend=_lines(haproxy, "backend", notes),
+        backend_name=haproxy.checked("backend_name", valid_name, default=name),
+        backend_order=haproxy.one_of("backend_order", ("asc", "desc", "no_shuffle"), default="asc"),
+        cookie=haproxy.one_of("cookie_value_method", ("name", "hash"), default=None),
+        shared_frontend=_lines(haproxy, "shared_frontend", notes),
     )
-    haproxy.done()
-    section.done()
-    return Service(name, found, proxy)
+    haproxy.done(instead.SERVICE_HAPROXY)
+    return proxy
 
 
 def _servers(discovery: Section) -> tuple[DockerServer, ...]:
@@ -203,7 +356,7 @@ def _servers(discovery: Section) -> tuple[DockerServer, ...]:
     return tuple(servers)
 
 
-def _haproxy(section: Section, notes: list[str]) -> HAProxySettings:
+def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) -> HAProxySettings:
     timeouts = section.section("timeouts")
     log = section.lines("log")
     template = {
@@ -232,6 +385,11 @@ def _haproxy(section: Section, notes: list[str]) -> HAProxySettings:
         "log_format": section.text("log_format", default=None),
     }
     timeouts.done()
+    extra = section.section("extra_sections")
+    template["shared_frontend"] = list(_lines(section, "shared_frontend", notes))
+    template["extra_sections"] = [
+        {"head": name, "lines": list(_lines(extra, name, notes))} for name in map(extra.head, extra.names())
+    ]
     settings = HAProxySettings(
         config_file_path=section.path("config_file_path", default="/etc/haproxy/haproxy.cfg"),
         do_writes=section.flag("do_writes", default=True),
@@ -242,9 +400,10 @@ def _haproxy(section: Section, notes: list[str]) -> HAProxySettings:
         pid_file=section.path("pid_file", default="/run/haproxy.pid"),
         socket_file_path=template["socket"],
         state_file=section.path("state_file", default="/var/lib/dockmaster/backends.json"),
+        output_directory=output_directory,
         template=template,
     )
-    section.done()
+    section.done(instead.HAPROXY)
     return settings
 
 
@@ -259,15 +418,20 @@ def _lines(section: Section, key: str, notes: list[str]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _refuse_shared_addresses(services: tuple[Service, ...], origin: str) -> None:
-    taken: dict[tuple[str, int], str] = {}
+def _refuse_shared(services: Sequence[Service], origin: str) -> None:
+    """Refuse an address or a section's name that two services want, and name both."""
+    binds: dict[str, str] = {}
+    sections: dict[str, str] = {}
     for service in services:
-        if service.proxy.port is None:
-            continue
-        address = (service.proxy.bind_address, service.proxy.port)
-        if address in taken:
-            raise SettingsError(
-                f"{origin}: services.{service.name}.haproxy.port: {address[0]}:{address[1]} is also the address of "
-                f"services.{taken[address]}; expected an address of its own for each service"
-            )
-        taken[address] = service.name
+        wanted = [(binds, service.proxy.bind, "the address"), (sections, service.proxy.backend_name, "the section")]
+        if service.proxy.split and service.proxy.bind and service.proxy.backend_name != service.name:
+            wanted.append((sections, service.name, "the section"))
+        for taken, value, what in wanted:
+            if value is None:
+                continue
+            if value in taken:
+                raise SettingsError(
+                    f"{origin}: services.{service.name}.haproxy: {value} is also {what} of services.{taken[value]}; "
+                    f"expected {what} to be of one service"
+                )
+            taken[value] = service.name

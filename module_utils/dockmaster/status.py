@@ -83,7 +83,7 @@ def status(settings: Settings, found: sync.Found) -> Status:
             backend.server_name(with_host=service.named_with_host): backend
             for backend in found.backends.get(service.name, ())
         }
-        there = {state.name: state for state in states or () if state.proxy == service.name}
+        there = {state.name: state for state in states or () if state.proxy == service.proxy.backend_name}
         of_service = [
             _row(service.name, name, backends.get(name), there.get(name), states is not None, bool(found.unknown))
             for name in sorted({*backends, *there})

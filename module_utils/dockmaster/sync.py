@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import state
+from . import output, state
 from .discovery import backends_of
 from .errors import SourceError
 from .haproxy import config
@@ -20,6 +20,9 @@ from .sources.docker import DockerHost
 
 MAX_PARALLEL = 32
 """Docker hosts asked at one time: one that hangs holds up none of the others."""
+
+Find = Callable[[state.KnownBackends], "Found"]
+"""Gives what there is, told what was last known."""
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another pass: a check and a reload of a large file take less."""
@@ -76,8 +79,13 @@ class Report:
         }
 
 
-def ask(settings: Settings, timeout: int = 5) -> Found:
+def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: int = 5) -> Found:
     """Ask every Docker host of the configuration, all at a time.
+
+    Args:
+        settings: the configuration.
+        known: backends as they were last known: a container that was attributed to a service stays so.
+        timeout: seconds for the answer of one host.
 
     Raises:
         SourceError: none of them answered.
@@ -90,14 +98,15 @@ def ask(settings: Settings, timeout: int = 5) -> Found:
     refused: list[Refusal] = []
     unknown: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
-        answers = {server: pool.submit(_listed, server, timeout) for server in asked}
-    for server, services in asked.items():
+        answers = {
+            server: pool.submit(_of_host, server, services, known or {}, timeout) for server, services in asked.items()
+        }
+    for server in asked:
         try:
-            listed = answers[server].result()
+            found, not_usable = answers[server].result()
         except SourceError as error:
             unknown[server.name] = str(error)
             continue
-        found, not_usable = backends_of(services, server.name, server.host, listed)
         refused.extend(not_usable)
         for name, more in found.items():
             backends[name].extend(more)
@@ -106,16 +115,14 @@ def ask(settings: Settings, timeout: int = 5) -> Found:
     return Found(backends, refused, unknown)
 
 
-def one_pass(
-    settings: Settings, template: str, find: Callable[[], Found] | None = None, *, check_mode: bool = False
-) -> Report:
+def one_pass(settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False) -> Report:
     """Make haproxy.cfg and HAProxy as what is found says.
 
     Args:
         settings: the configuration.
         template: the template's text.
-        find: gives what there is; without it the configuration's own Docker hosts are asked. It is
-            called under the lock, so that no older answer is applied after a newer one.
+        find: gives what there is, told what was last known; without it the configuration's own Docker
+            hosts are asked. It is called under the lock, so that no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
 
     Raises:
@@ -125,18 +132,22 @@ def one_pass(
     """
     find = find or partial(ask, settings)
     if check_mode or not settings.haproxy.do_writes:
-        return _passed(settings, template, find(), check_mode)
+        return _passed(settings, template, find, check_mode)
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
-        return _passed(settings, template, find(), check_mode)
+        return _passed(settings, template, find, check_mode)
 
 
-def _passed(settings: Settings, template: str, found: Found, check_mode: bool) -> Report:
+def _passed(settings: Settings, template: str, find: Find, check_mode: bool) -> Report:
     path = settings.haproxy.state_file
-    backends = state.with_last_known(
-        {service.name: found.backends.get(service.name, ()) for service in settings.services},
-        state.load(path) if found.unknown else {},
-        found.unknown,
+    known = state.load(path)
+    found = find(known)
+    there = state.with_last_known(
+        {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
     )
+    backends = {
+        service.name: service.completed(there[service.name], known.get(service.name, ()))
+        for service in settings.services
+    }
     values = config.context(settings, backends, template)
     wanted = Wanted(
         config.render(template, values), values["structure"], frozenset(config.server_names(settings, backends))
@@ -144,12 +155,19 @@ def _passed(settings: Settings, template: str, found: Found, check_mode: bool) -
     applied = apply(settings.haproxy, wanted, check_mode=check_mode)
     if not check_mode:
         state.save(path, backends)
+        output.write(settings.haproxy.output_directory, backends)
     return Report(applied, backends, found.refused, found.unknown, settings.notes)
 
 
-def _listed(server: DockerServer, timeout: int) -> list[Any]:
+def _of_host(
+    server: DockerServer, services: Sequence[Service], known: state.KnownBackends, timeout: int
+) -> tuple[dict[str, list[Backend]], list[Refusal]]:
+    ids = {
+        name: {one.container_id for one in backends if one.docker_host == server.name}
+        for name, backends in known.items()
+    }
     host = DockerHost(server.name, server.url, timeout)
     try:
-        return host.containers()
+        return backends_of(services, server.name, server.host, host.containers(), known=ids, resolve=host.image_of)
     finally:
         host.close()

@@ -30,7 +30,7 @@ def backend(number: int, port: int = 49000) -> Backend:
 
 
 def make(settings: Settings, template: str, *backends: Backend, check_mode: bool = False) -> sync.Report:
-    return sync.one_pass(settings, template, lambda: sync.Found({"web": backends}), check_mode=check_mode)
+    return sync.one_pass(settings, template, lambda _: sync.Found({"web": backends}), check_mode=check_mode)
 
 
 def names(settings: Settings) -> set[str]:
@@ -165,10 +165,10 @@ def test_an_unknown_host_keeps_its_last_known_servers(settings: Settings, templa
     other = Backend("other", "f" * 64, "127.0.0.1", 50000)
     make(settings, template, backend(1), other)
     report = sync.one_pass(
-        settings, template, lambda: sync.Found({"web": [backend(2)]}, unknown={"other": "no answer"})
+        settings, template, lambda _: sync.Found({"web": [backend(2)]}, unknown={"other": "no answer"})
     )
     assert report.backends["web"] == sorted([backend(2), other])
-    gone = sync.one_pass(settings, template, lambda: sync.Found({"web": [backend(2)]}))
+    gone = sync.one_pass(settings, template, lambda _: sync.Found({"web": [backend(2)]}))
     assert gone.backends["web"] == [backend(2)]
 
 

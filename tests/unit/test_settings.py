@@ -19,7 +19,7 @@ def test_synapses_own_example_is_valid() -> None:
     (service,) = settings.services
     assert service.name == "nodesrv"
     assert [server.url for server in service.discovery.servers] == ["tcp://localhost:4243"]
-    assert (service.proxy.bind_address, service.proxy.port) == ("localhost", 8080)
+    assert service.proxy.bind == "localhost:8080"
     assert service.proxy.listen == ("mode http", "option httpchk /", "http-check expect string Hello")
     assert settings.haproxy.reload_command == "service haproxy reload"
 
@@ -57,7 +57,7 @@ def changed(path: str, value: object) -> dict[str, Any]:
         ("services.web.haproxy.port", 70000, "services.web.haproxy.port: 70000: expected a whole number from 1 to"),
         ("services.web.haproxy.prot", 80, "services.web.haproxy.prot: is not a key of this section; did you mean port"),
         ("services.web.discovery.container_port", None, "services.web.discovery.container_port: is missing"),
-        ("services.web.discovery.method", "dns", "services.web.discovery.method: 'dns': expected docker"),
+        ("services.web.discovery.method", "dns", "services.web.discovery.method: 'dns': expected one of docker, base"),
         ("services.web.discovery.image_name", "a b", "image_name: 'a b': expected an image reference"),
         ("services.web.discovery.servers", {}, "services.web.discovery.servers: {}: expected a list"),
         ("services.web.discovery.servers", [{"host": "a b"}], "servers[0].host: 'a b': expected an IP address"),
@@ -80,7 +80,7 @@ def test_a_wrong_value_is_named_with_its_place(path: str, value: object, message
 
 def test_two_services_at_one_address_are_refused_with_both_names() -> None:
     data = changed("services.other", {"discovery": {"container_port": 80}, "haproxy": {"port": 8080}})
-    with pytest.raises(SettingsError, match=r"services\.other\.haproxy\.port: localhost:8080 is also .* services\.web"):
+    with pytest.raises(SettingsError, match=r"services\.other\.haproxy: localhost:8080 is also .* services\.web"):
         parse(data, "test")
 
 

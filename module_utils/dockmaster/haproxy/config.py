@@ -10,8 +10,9 @@ from typing import Any
 import jinja2
 
 from ..errors import TemplateError
-from ..model import Backend, joined
-from ..settings import Service, Settings
+from ..keywords import for_section
+from ..model import Backend
+from ..settings import Proxy, Service, Settings
 
 MANAGED = "# Managed by Dockmaster."
 """How a file begins that this bundle wrote: any other is the operator's, and is kept."""
@@ -22,7 +23,7 @@ Backends = Mapping[str, Sequence[Backend]]
 def server_names(settings: Settings, backends: Backends) -> set[tuple[str, str]]:
     """Section and name of every server that the file has for these backends."""
     return {
-        (service.name, backend.server_name(with_host=service.named_with_host))
+        (service.proxy.backend_name, backend.server_name(with_host=service.named_with_host))
         for service in settings.services
         for backend in backends.get(service.name, ())
     }
@@ -55,18 +56,37 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 def _service(service: Service, settings: Settings, backends: Sequence[Backend]) -> dict[str, Any]:
     proxy = service.proxy
+    lines = [*settings.haproxy.template["defaults"], *proxy.listen, *proxy.frontend, *proxy.backend]
     return {
         "name": service.name,
-        "mode": _mode([*settings.haproxy.template["defaults"], *proxy.listen]),
-        "bind": None if proxy.port is None else joined(proxy.bind_address, proxy.port),
+        "mode": _mode(lines),
+        "bind": proxy.bind,
         "bind_options": proxy.bind_options,
+        "split": proxy.split,
         "lines": list(proxy.listen),
+        "frontend": [*for_section(proxy.listen, "frontend"), *proxy.frontend],
+        "backend": [*for_section(proxy.listen, "backend"), *proxy.backend],
+        "backend_name": proxy.backend_name,
+        "default_backend": None if _names_its_backend(proxy) else proxy.backend_name,
+        "shared_frontend": list(proxy.shared_frontend),
+        "servers": [_server(service, backend) for backend in sorted(backends, reverse=proxy.backend_order == "desc")],
         "server_options": proxy.server_options,
-        "servers": [
-            {"name": backend.server_name(with_host=service.named_with_host), "address": backend.address}
-            for backend in sorted(backends)
-        ],
     }
+
+
+def _server(service: Service, backend: Backend) -> dict[str, str]:
+    name = backend.server_name(with_host=service.named_with_host)
+    options = service.proxy.server_options
+    for word, value in (("%{host}", backend.host), ("%{port}", str(backend.port)), ("%{name}", name)):
+        options = options.replace(word, value)
+    cookie = {"name": name, "hash": hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()}
+    if service.proxy.cookie:
+        options += f" cookie {cookie[service.proxy.cookie]}"
+    return {"name": name, "address": backend.address, "options": f"{options} {backend.options()}".strip()}
+
+
+def _names_its_backend(proxy: Proxy) -> bool:
+    return any(line.split()[:1] == ["default_backend"] for line in (*proxy.listen, *proxy.frontend))
 
 
 def _mode(lines: Sequence[str]) -> str:

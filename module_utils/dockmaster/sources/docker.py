@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import threading
 import time
 from typing import Any
@@ -17,6 +18,7 @@ MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read at the most: ten thousand containers take about twenty million."""
 
 _OLDEST_API = "1.24"
+_API_VERSION = re.compile(r"1\.[0-9]{1,3}\Z")
 
 
 class DockerHost:
@@ -32,6 +34,7 @@ class DockerHost:
         self.name = name
         self.url = url
         self._timeout = timeout
+        self._api = _OLDEST_API
         # Naming a version keeps the constructor from connecting: trust_env must be off before the
         # first request, or proxies and certificates of the environment would apply.
         self._client = docker.APIClient(base_url=url, version=_OLDEST_API, timeout=timeout)
@@ -65,12 +68,22 @@ class DockerHost:
             raise told
         return told
 
+    def image_of(self, container_id: str) -> str | None:
+        """The image that a container was made from, or None where the host does not let it be asked."""
+        try:
+            told = self._get(f"/v{self._api}/containers/{container_id}/json", time.monotonic() + self._timeout)
+            image = told["Config"]["Image"]
+        except (SourceError, KeyError, TypeError):
+            return None
+        return image if isinstance(image, str) else None
+
     def _containers(self) -> list[Any]:
         deadline = time.monotonic() + self._timeout
         version = self._get("/version", deadline)
         api = version.get("ApiVersion") if isinstance(version, dict) else None
-        if not isinstance(api, str):
+        if not isinstance(api, str) or not _API_VERSION.match(api):
             raise self._error("its answer to /version names no ApiVersion")
+        self._api = api
         listed = self._get(f"/v{api}/containers/json", deadline)
         if not isinstance(listed, list):
             raise self._error(f"expected a list of containers, not {type(listed).__name__}")

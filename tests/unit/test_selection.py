@@ -1,0 +1,218 @@
+"""Which containers serve: by image, label, name, network and compose project, as the operator allows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from dockmaster.discovery import backends_of
+from dockmaster.model import Backend, Refusal
+from dockmaster.settings import parse
+
+
+def container(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """An entry of the list as the engine gives it, changed."""
+    return {
+        "Id": f"{number:064x}",
+        "Names": [f"/app-{number}"],
+        "Image": "local/nodeapp",
+        "ImageID": "sha256:" + "1" * 64,
+        "State": "running",
+        "Status": "Up 5 seconds",
+        "Labels": {},
+        "Ports": [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": 32000 + number, "Type": "tcp"}],
+        "HostConfig": {"NetworkMode": "default"},
+        "NetworkSettings": {"Networks": {"bridge": {"IPAddress": f"172.17.0.{number}"}}},
+        **changes,
+    }
+
+
+def found(listed: list[Any], more: dict[str, Any] | None = None, **options: Any) -> tuple[list[Backend], list[Refusal]]:
+    discovery = {"container_port": 8000, **(more or {})}
+    services = parse({"services": {"web": {"discovery": discovery}}}, "test").services
+    backends, refused = backends_of(services, "localhost", "127.0.0.1", listed, **options)
+    return backends["web"], refused
+
+
+def serves(entry: dict[str, Any], **discovery: Any) -> bool:
+    return bool(found([entry], discovery)[0])
+
+
+def networks(*names: str) -> dict[str, Any]:
+    return {"Networks": {name: {"IPAddress": "10.1.2.3", "GlobalIPv6Address": ""} for name in names}}
+
+
+@pytest.mark.parametrize(
+    ("change", "discovery", "expected"),
+    [
+        ({}, {"image_name": "local/nodeapp"}, True),
+        ({}, {"image_name": "local/other"}, False),
+        ({"Image": "nodeapp"}, {"image_name": "docker.io/library/nodeapp"}, True),
+        ({}, {"container_name": "app-1"}, True),
+        ({}, {"container_name": "app-*"}, True),
+        ({}, {"container_name": "db-*"}, False),
+        ({}, {"container_name": "app-*", "image_name": "local/other"}, False),
+        ({"NetworkSettings": networks("web")}, {"network": "web"}, True),
+        ({}, {"network": "web", "image_name": "local/nodeapp"}, False),
+        ({"Labels": {"com.docker.compose.project": "shop"}}, {"compose_project": "shop"}, True),
+        ({"Labels": {"com.docker.compose.project": "shop"}}, {"compose_project": "other"}, False),
+        ({"Labels": {"tier": "web"}}, {"label_filters": [{"label": "tier", "value": "web"}]}, True),
+        ({}, {"label_filters": [{"label": "tier", "value": "web"}]}, False),
+        (
+            {"Labels": {"tier": "db"}},
+            {
+                "image_name": "local/nodeapp",
+                "label_filters": [{"label": "tier", "value": "db", "condition": "not-equals"}],
+            },
+            False,
+        ),
+        ({"Labels": {"dockmaster.service": "web"}}, {}, True),
+        ({"Labels": {"dockmaster.service": "web"}}, {"image_name": "local/other"}, True),
+        ({"Labels": {"dockmaster.service": "web"}}, {"image_name": "local/other", "labels": []}, False),
+        ({"Labels": {"dockmaster.service": "web"}}, {"allowed_images": ["local/other"]}, False),
+        ({"Labels": {"dockmaster.service": "web"}}, {"network": "inner"}, False),
+        ({"Labels": {"dockmaster.service": "another"}}, {"image_name": "local/nodeapp"}, False),
+        ({}, {}, False),
+        ({"State": "created"}, {"image_name": "local/nodeapp"}, False),
+        ({"State": "paused"}, {"image_name": "local/nodeapp"}, False),
+        ({"State": "restarting"}, {"image_name": "local/nodeapp"}, False),
+        ({"State": "removing"}, {"image_name": "local/nodeapp"}, False),
+        ({"Status": "Up 1 second (health: starting)"}, {"image_name": "local/nodeapp"}, False),
+        ({"Status": "Up 1 second (unhealthy)"}, {"image_name": "local/nodeapp"}, False),
+        ({"Status": "Up 1 second (healthy)"}, {"image_name": "local/nodeapp"}, True),
+    ],
+)
+def test_selection(change: dict[str, Any], discovery: dict[str, Any], expected: bool) -> None:
+    assert serves(container(**change), **discovery) is expected
+
+
+BY_ID = container(Image="sha256:" + "1" * 64)
+
+
+def test_what_was_attributed_stays_so_though_its_tag_moved_on() -> None:
+    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, known={"web": {BY_ID["Id"]}})
+    assert len(backends) == 1
+    assert refused == []
+
+
+def test_an_image_shown_by_id_is_resolved_where_the_host_says_more() -> None:
+    asked: list[str] = []
+
+    def resolve(container_id: str) -> str:
+        asked.append(container_id)
+        return "local/nodeapp:1"
+
+    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=resolve)
+    assert (len(backends), refused, asked) == (1, [], [BY_ID["Id"]])
+
+
+def test_an_image_shown_by_id_is_named_where_nobody_says_more() -> None:
+    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=lambda _: None)
+    assert backends == []
+    assert [one.reason for one in refused] == [
+        "Docker shows its image by id, and it was not seen before: label it dockmaster.service"
+    ]
+
+
+def test_nobody_is_asked_for_an_image_that_does_not_matter() -> None:
+    def resolve(_: str) -> str:
+        raise AssertionError
+
+    assert found([BY_ID], {"container_name": "app-*"}, resolve=resolve)[0]
+
+
+LABELS = ["service", "port", "weight", "backup", "maxconn"]
+
+
+def one_with(labels: dict[str, str], allowed: list[str]) -> tuple[list[Backend], list[Refusal]]:
+    return found([container(Labels=labels)], {"image_name": "local/nodeapp", "labels": allowed})
+
+
+def test_labels_set_weight_backup_and_maxconn() -> None:
+    labels = {"dockmaster.weight": "7", "dockmaster.backup": "true", "dockmaster.maxconn": "20"}
+    (backend,), _ = one_with(labels, LABELS)
+    assert backend.options() == "weight 7 maxconn 20 backup"
+
+
+def test_a_label_that_the_operator_does_not_let_count_does_nothing() -> None:
+    (backend,), refused = one_with({"dockmaster.weight": "7", "dockmaster.port": "9"}, ["service"])
+    assert (backend.options(), backend.port, refused) == ("", 32001, [])
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "reason"),
+    [
+        ("weight", "257", "label dockmaster.weight: '257': expected a whole number from 0 to 256"),
+        ("weight", "-1", "label dockmaster.weight: '-1': expected a whole number from 0 to 256"),
+        ("weight", "1 disabled", "label dockmaster.weight: '1 disabled': expected a whole number"),
+        ("weight", "٣", "label dockmaster.weight: '\\u0663': expected a whole number"),
+        ("backup", "yes", "label dockmaster.backup: 'yes': expected true or false"),
+        ("maxconn", "1\nserver x 1.2.3.4:1", "label dockmaster.maxconn: '1\\nserver x 1.2.3.4:1': expected"),
+        ("port", "99999", "label dockmaster.port: '99999': expected a whole number from 0 to 65535"),
+        ("port", "0", "expected a whole number from 1 to 65535"),
+        ("port", "9000", "port 9000/tcp is not published"),
+    ],
+)
+def test_a_label_with_a_wrong_value_is_a_named_refusal(label: str, value: str, reason: str) -> None:
+    backends, (refusal,) = one_with({f"dockmaster.{label}": value}, LABELS)
+    assert backends == []
+    assert reason in refusal.reason
+
+
+def test_the_container_itself_is_dialled_on_a_named_network() -> None:
+    entry = container(NetworkSettings=networks("inner"), Ports=[])
+    (backend,), _ = found([entry], {"image_name": "local/nodeapp", "container_network": "inner"})
+    assert backend.address == "10.1.2.3:8000"
+
+
+def test_a_container_that_is_not_on_the_network_is_refused() -> None:
+    backends, (refusal,) = found([container()], {"image_name": "local/nodeapp", "container_network": "inner"})
+    assert backends == []
+    assert refusal.reason == "it has no address on the network inner"
+
+
+def test_an_address_that_is_none_is_never_dialled() -> None:
+    evil = {"Networks": {"inner": {"IPAddress": "1.2.3.4:80 check\nserver x"}}}
+    entry = container(NetworkSettings=evil)
+    assert not found([entry], {"image_name": "local/nodeapp", "container_network": "inner"})[0]
+
+
+def test_an_ipv6_address_is_dialled_where_there_is_no_other() -> None:
+    only = {"Networks": {"inner": {"IPAddress": "", "GlobalIPv6Address": "2001:db8::5"}}}
+    (backend,), _ = found(
+        [container(NetworkSettings=only)], {"image_name": "local/nodeapp", "container_network": "inner"}
+    )
+    assert backend.address == "[2001:db8::5]:8000"
+
+
+def test_the_host_network_is_the_hosts_address() -> None:
+    entry = container(HostConfig={"NetworkMode": "host"}, Ports=[], NetworkSettings=networks("host"))
+    (backend,), _ = found([entry], {"image_name": "local/nodeapp"})
+    assert backend.address == "127.0.0.1:8000"
+
+
+def test_the_same_id_twice_is_named_and_serves_once() -> None:
+    backends, (refusal,) = found([container(), container()], {"image_name": "local/nodeapp"})
+    assert len(backends) == 1
+    assert "is in the list twice" in refusal.reason
+
+
+def test_one_container_serves_several_services_once_each() -> None:
+    discovery = {"image_name": "local/nodeapp", "container_port": 8000}
+    services = parse({"services": {name: {"discovery": discovery} for name in ("a", "b")}}, "test").services
+    backends, _ = backends_of(services, "localhost", "127.0.0.1", [container()])
+    assert [len(backends[name]) for name in ("a", "b")] == [1, 1]
+
+
+def test_a_range_of_ports_serves_by_the_port_that_is_asked_for() -> None:
+    ports = [
+        {"IP": "0.0.0.0", "PrivatePort": port, "PublicPort": port + 10000, "Type": "tcp"} for port in range(7990, 8011)
+    ]
+    (backend,), _ = found([container(Ports=ports)], {"image_name": "local/nodeapp"})
+    assert backend.port == 18000
+
+
+def test_an_entry_of_a_megabyte_is_handled_and_not_repeated_in_a_message() -> None:
+    labels = {"dockmaster.weight": "9" * 1_000_000, "x" * 1_000_000: "y"}
+    _, (refusal,) = one_with(labels, LABELS)
+    assert len(refusal.reason) < 200
