@@ -39,7 +39,7 @@ COMMANDS = {
         "ruff format --check .",
         "mypy",
     ],
-    "unit": ["pytest tests/unit"],
+    "unit": ["pytest -n 2 tests/unit"],
     **{
         f"molecule-{file.parent.name}": [f"molecule --base-config {BASE} test --scenario-name {file.parent.name}"]
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))

@@ -91,7 +91,7 @@ entry = st.fixed_dictionaries(
 running = {"Id": "a" * 64, "State": "running", "Image": "local/nodeapp"}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(entry | anything, max_size=5))
 @example([{**running, "Ports": [{"IP": "fe80::1%eth0", "PrivatePort": 8000, "PublicPort": 1}]}])
 @example([{**running, "Ports": [{"IP": "fe80::1%x\nserver y 1.2.3.4:80", "PrivatePort": 8000, "PublicPort": 1}]}])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,11 +70,17 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
 def messages(tasks: list[dict[str, Any]], folder: Path) -> list[str]:
     """Run tasks that have to fail, in one play; what each of them says."""
     said = folder / "said"
-    say = {"line": "{{ ansible_failed_result.msg | to_json }}", "path": str(said), "create": True, "mode": "0600"}
-    wrong = {"line": '"it did not fail"', "path": str(said), "create": True, "mode": "0600"}
-    module = "ansible.builtin.lineinfile"
-    play([{"block": [task, {module: wrong}], "rescue": [{module: say}]} for task in tasks], folder)
-    return [json.loads(line) for line in said.read_text().splitlines()]
+    blocks = [
+        {
+            "block": [task, {"ansible.builtin.set_fact": {"said": "{{ said + ['it did not fail'] }}"}}],
+            "rescue": [{"ansible.builtin.set_fact": {"said": "{{ said + [ansible_failed_result.msg] }}"}}],
+        }
+        for task in tasks
+    ]
+    keep = {"content": "{{ said | to_json }}", "dest": str(said), "mode": "0600"}
+    play([*blocks, {"ansible.builtin.copy": keep}], folder, variables={"said": []})
+    told: list[str] = json.loads(said.read_text())
+    return told
 
 
 def test_docker_backends_info_refuses_in_one_sentence(api: SimulatedDocker, folder: Path) -> None:
@@ -137,3 +145,18 @@ def test_the_command_is_not_what_makes_the_imports_work(folder: Path) -> None:
         ],
         folder,
     )
+
+
+def test_listeners_info_names_who_listens(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        port = taken.getsockname()[1]
+        output = play(
+            [
+                {"listeners_info": {"ports": [port]}, "register": "found"},
+                {"ansible.builtin.debug": {"msg": "{{ found.listeners | to_json }}"}},
+            ],
+            folder,
+        )
+        assert f'"pid": {os.getpid()}' in output
+        assert f'"port": {port}' in output
+        assert str(other.getsockname()[1]) not in output
