@@ -8,7 +8,8 @@ module: listeners_info
 short_description: Tell which processes listen on TCP ports
 description:
   - Reads the kernel's tables, and needs neither C(ss) nor C(netstat), which a bare host lacks.
-  - Processes of other containers on the host have no name here.
+  - A process that is hidden from here (of another container, or of another user where root may not look
+    into it) has the name V(hidden) and no process id.
 options:
   ports:
     description: Ports to tell about.
@@ -49,6 +50,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 LISTEN = "0A"
+HIDDEN = "hidden"
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
     held = {(port, *holder) for inode, holder in holders(sockets) for port in [sockets[inode]]}
     nameless = set(sockets.values()) - {port for port, _, _ in held}
     found = [{"port": port, "name": name, "pid": pid} for port, name, pid in sorted(held)]
-    found += [{"port": port, "name": "another process", "pid": 0} for port in sorted(nameless)]
+    found += [{"port": port, "name": HIDDEN, "pid": None} for port in sorted(nameless)]
     module.exit_json(listeners=found)
 
 
@@ -81,7 +83,7 @@ def holders(inodes: dict[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
             links = {str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
             name = (process / "comm").read_text().strip()
         except OSError:
-            # It has ended meanwhile.
+            # It has ended meanwhile, or may not be looked into.
             continue
         for link in links & targets.keys():
             yield targets[link], (name, int(process.name))

@@ -10,6 +10,8 @@ import pytest
 from ask import containers, within
 from testinfra.host import Host
 
+ROOT = Path(__file__).resolve().parent.parent
+Play = Callable[..., str]
 LOGS = (
     "journalctl --no-pager --lines 40 --priority notice --unit haproxy",
     "journalctl --no-pager --lines 40 --unit docker --unit cron",
@@ -34,16 +36,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.fixture
-def play(request: pytest.FixtureRequest) -> Callable[[Path], str]:
-    """Run a playbook on the hosts of the scenario; what it printed."""
+def play(request: pytest.FixtureRequest) -> Play:
+    """Run a playbook on the hosts of the scenario; what it printed. It has to fail where that is expected."""
 
-    def run(playbook: Path) -> str:
+    def run(playbook: str, *arguments: str, fails: bool = False) -> str:
         inventory = str(request.config.getoption("ansible_inventory"))
-        done = subprocess.run(
-            ["ansible-playbook", "--inventory", inventory, playbook], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        command = ["ansible-playbook", "--inventory", inventory, *arguments, str(ROOT / playbook)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        output = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, output
+        return output
 
     return run
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from ask import containers
 from testinfra.host import Host
 
-PLAYBOOK = Path(__file__).parents[3] / "playbooks" / "discover.yml"
+PLAYBOOK = "playbooks/discover.yml"
+Play = Callable[..., str]
 
 
-def test_nothing_changes_when_all_is_in_step(play: Callable[[Path], str]) -> None:
+def test_nothing_changes_when_all_is_in_step(play: Play) -> None:
     assert "changed=0" in play(PLAYBOOK)
 
 
 @pytest.mark.usefixtures("without_cron")
-def test_container_comes_and_goes(host: Host, play: Callable[[Path], str]) -> None:
+def test_container_comes_and_goes(host: Host, play: Play) -> None:
     container = host.check_output("docker run -d -p 8000 local/nodeapp")[:12]
     assert container not in containers(host)
     play(PLAYBOOK)

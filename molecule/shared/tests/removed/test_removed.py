@@ -8,7 +8,16 @@ from testinfra.host import Host
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/dockmaster", "/usr/local/bin/dockmaster", "/etc/cron.d/dockmaster", "/var/lib/dockmaster"],
+    [
+        "/etc/dockmaster",
+        "/usr/local/bin/dockmaster",
+        "/etc/cron.d/dockmaster",
+        "/etc/cron.d/dockmaster-control",
+        "/var/lib/dockmaster",
+        "/var/log/dockmaster",
+        "/etc/docker/daemon.json",
+        "/etc/haproxy/haproxy.cfg.before-dockmaster",
+    ],
 )
 def test_file_is_gone(host: Host, path: str) -> None:
     assert not host.file(path).exists

@@ -1,0 +1,63 @@
+"""The playbooks that people run beside site.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from ask import containers
+from testinfra.host import Host
+
+Play = Callable[..., str]
+TAGS = [
+    f"{role}_{part}"
+    for role, parts in {
+        "docker_engine": ["install", "configure", "service"],
+        "app_image": ["install"],
+        "app_containers": ["service"],
+        "haproxy": ["install", "configure", "service"],
+        "dockmaster": ["install", "configure", "service"],
+        "control_node": ["configure"],
+    }.items()
+    for part in parts
+]
+
+
+def test_scale_up_and_down(host: Host, play: Play) -> None:
+    play("playbooks/scale.yml", "-e", "app=nodesrv", "-e", "count=3")
+    assert len(set(containers(host))) == 3
+    play("playbooks/scale.yml", "-e", "app=nodesrv", "-e", "count=2")
+    assert len(set(containers(host))) == 2
+    assert host.check_output("docker ps --format '{{.Names}}' | sort").split() == ["nodesrv-1", "nodesrv-2"]
+
+
+@pytest.mark.parametrize("wrong", ["app=nobody count=3", "app=nodesrv count=many", "app=nodesrv"])
+def test_scale_refuses_what_makes_no_sense(play: Play, wrong: str) -> None:
+    arguments = [argument for pair in wrong.split() for argument in ("-e", pair)]
+    assert "expected -e app=NAME -e count=NUMBER" in " ".join(
+        play("playbooks/scale.yml", *arguments, fails=True).split()
+    )
+
+
+def test_status_shows_each_server_and_fails_while_haproxy_is_stopped(host: Host, play: Play) -> None:
+    assert "nodesrv-1" in play("playbooks/status.yml")
+    host.check_output("systemctl stop haproxy")
+    try:
+        assert "HAProxy: stopped" in play("playbooks/status.yml", fails=True)
+    finally:
+        host.check_output("systemctl start haproxy")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_tag_is_safe_alone(play: Play, tag: str) -> None:
+    assert "changed=0" in play("site.yml", "--tags", tag)
+
+
+def test_an_engine_that_does_not_answer_is_refused(host: Host, play: Play) -> None:
+    host.check_output("pkill -STOP -x dockerd")
+    try:
+        output = play("site.yml", fails=True)
+    finally:
+        host.check_output("pkill -CONT -x dockerd")
+    assert "gave no answer within 10 s" in " ".join(output.split())
+    assert "changed=0" in output

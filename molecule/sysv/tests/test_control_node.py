@@ -1,0 +1,37 @@
+"""Scheduled runs of the playbooks, where Ansible runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ask import within
+from testinfra.host import Host
+
+CRON = "/etc/cron.d/dockmaster-control"
+LOG = "/var/log/dockmaster/discover.log"
+HOOK = "/root/hook"
+ON = f"-e control_node_schedule=true -e control_node_discover_minute='*' -e control_node_on_failure='touch {HOOK}'"
+
+
+@pytest.fixture
+def line(host: Host) -> Iterator[str]:
+    """Have discover.yml run every minute; cron's line for it."""
+    assert not host.file(CRON).exists
+    host.check_output("make -C /root/dockmaster up ARGS=%s", f"--tags control_node {ON}")
+    yield next(line for line in host.file(CRON).content_string.splitlines() if "discover.yml" in line)
+    host.check_output("make -C /root/dockmaster up ARGS=%s", "--tags control_node")
+    assert not host.file(CRON).exists
+
+
+def test_cron_runs_the_playbook_and_a_failure_calls_the_hook(host: Host, line: str) -> None:
+    within(120, lambda: host.file(LOG).exists and "PLAY RECAP" in host.file(LOG).content_string)
+    assert "failed=0" in host.file(LOG).content_string
+    assert not host.file(HOOK).exists
+
+    command = line.split(" root ", 1)[1]
+    # What cron may be running at this moment is not to be taken for our run.
+    within(60, lambda: "dockmaster-control.lock" not in host.check_output("lslocks --noheadings --output PATH"))
+    host.run(command.replace("playbooks/discover.yml", "playbooks/absent.yml"))
+    assert host.file(HOOK).exists
+    assert "playbooks/absent.yml" in host.file("/var/log/dockmaster/absent.log").content_string
