@@ -10,13 +10,14 @@ description:
   - Asks one Docker engine which of its containers are running, and returns for each service the
     addresses at which they are reached, typed and checked, ready for a template of your own or for
     M(haproxy_backends).
-  - A container belongs to a service by its label C(dockmaster.service), or else by its image.
+  - A container belongs to a service by its label C(dockmaster.service), or else by what the section
+    C(discovery) of the service selects, as docs/discovery.md has it.
   - An engine that does not answer is a failure, never an empty answer.
 options:
   services:
     description:
       - What to look for, a dictionary by the service's name, in the nouns of the configuration file.
-      - Of each service the section C(discovery) is used, with C(image_name) and C(container_port).
+      - Of each service the section C(discovery) is used.
     type: dict
     required: true
   docker_host:
@@ -105,6 +106,15 @@ backends:
       description: The port to dial.
       type: int
       sample: 49153
+    weight:
+      description: The weight that its label asks for, where that counts.
+      type: int
+    backup:
+      description: Whether its label makes it a backup server, where that counts.
+      type: bool
+    maxconn:
+      description: The connections at one time that its label asks for, where that counts.
+      type: int
 refused:
   description: Containers that were meant for a service and cannot serve it, each with the reason.
   returned: success
