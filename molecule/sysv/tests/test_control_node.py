@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from ask import within
 from testinfra.host import Host
 
-CRON = "/etc/cron.d/dockmaster-control"
-LOG = "/var/log/dockmaster/discover.log"
-HOOK = "/root/hook"
-ON = f"-e control_node_schedule=true -e control_node_discover_minute='*' -e control_node_on_failure='touch {HOOK}'"
+CRON = {
+    "control_node_schedule": True,
+    "control_node_discover_minute": "*",
+    "control_node_on_failure": f"touch {HOOK}",
+}
 
 
 @pytest.fixture
 def line(host: Host) -> Iterator[str]:
     """Have discover.yml run every minute; cron's line for it."""
     assert not host.file(CRON).exists
-    host.check_output("make -C /root/dockmaster up ARGS=%s", f"--tags control_node {ON}")
+    host.check_output("make -C /root/dockmaster up ARGS=%s", f"--tags control_node -e '{json.dumps(ON)}'")
     yield next(line for line in host.file(CRON).content_string.splitlines() if "discover.yml" in line)
     host.check_output("make -C /root/dockmaster up ARGS=%s", "--tags control_node")
     assert not host.file(CRON).exists
