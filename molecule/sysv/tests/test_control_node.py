@@ -9,7 +9,10 @@ import pytest
 from ask import within
 from testinfra.host import Host
 
-CRON = {
+CRON = "/etc/cron.d/dockmaster-control"
+LOG = "/var/log/dockmaster/discover.log"
+HOOK = "/root/hook"
+ON = {
     "control_node_schedule": True,
     "control_node_discover_minute": "*",
     "control_node_on_failure": f"touch {HOOK}",
