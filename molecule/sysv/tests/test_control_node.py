@@ -39,4 +39,4 @@ def test_cron_runs_the_playbook_and_a_failure_calls_the_hook(host: Host, line: s
     within(60, lambda: "dockmaster-control.lock" not in host.check_output("lslocks --noheadings --output PATH"))
     host.run(command.replace("playbooks/discover.yml", "playbooks/absent.yml"))
     assert host.file(HOOK).exists
-    assert "playbooks/absent.yml" in host.file("/var/log/dockmaster/absent.log").content_string
+    assert "playbooks/absent.yml" in host.file(LOG).content_string
