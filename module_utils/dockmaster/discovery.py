@@ -80,28 +80,20 @@ class _Image:
     """The image of a container, resolved once and only if somebody wants to know."""
 
     def __init__(self, container: Container, resolve: Resolve | None) -> None:
-        self._container = container
+        self._id = container.id
+        self._shown = container.image
         self._resolve = resolve
-        self._told = False
 
     def reference(self) -> Reference | None:
         """The image's reference, or None where Docker shows an id and nobody says more."""
         try:
-            return Reference.parse(self._container.image)
+            return Reference.parse(self._shown)
         except ValueError:
             pass
-        if not self._told and self._resolve:
-            self._told = True
-            name = self._resolve(self._container.id)
-            self._container = _with_image(self._container, name or "")
-            return self.reference()
-        return None
-
-
-def _with_image(container: Container, image: str) -> Container:
-    return Container(
-        container.id, container.name, image, container.state, container.health, container.labels, container.ports
-    )
+        if self._resolve is None:
+            return None
+        self._shown, self._resolve = self._resolve(self._id) or "", None
+        return self.reference()
 
 
 def belongs(container: Container, service: Service, image: _Image, *, attributed: bool = False) -> bool:
@@ -124,8 +116,8 @@ def belongs(container: Container, service: Service, image: _Image, *, attributed
         return False
     if attributed:
         return True
-    images = [*([wanted.image] if wanted.image and label is None else [])]
-    if images or wanted.allowed_images:
+    selecting = wanted.image if label is None else None
+    if selecting or wanted.allowed_images:
         shown = image.reference()
         if shown is None:
             if label is None and not wanted.allowed_images and not wanted.container_name:
@@ -133,7 +125,7 @@ def belongs(container: Container, service: Service, image: _Image, *, attributed
                     "Docker shows its image by id, and it was not seen before: label it dockmaster.service"
                 )
             raise ValueError("Docker shows its image by id, so it cannot be told whether the image is allowed")
-        if images and not images[0].covers(shown):
+        if selecting and not selecting.covers(shown):
             return False
         return not wanted.allowed_images or any(one.covers(shown) for one in wanted.allowed_images)
     return True

@@ -119,15 +119,26 @@ class Section:
 
     def words(self, key: str) -> list[str]:
         """A list of words; an absent one is empty."""
-        return self._list(key, _word)
+        return self.each(key, _word)
 
     def lines(self, key: str) -> list[str]:
         """A list of lines; an absent one is empty."""
-        return self._list(key, _one_line)
+        return self.each(key, _one_line)
 
     def each(self, key: str, check: Callable[[object], T]) -> list[T]:
         """A list of values that check returns in their right form; an absent one is empty."""
-        return self._list(key, check)
+        value = self._take(key, None)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.wrong(key, value, "expected a list of lines")
+        checked = []
+        for number, entry in enumerate(value):
+            try:
+                checked.append(check(entry))
+            except ValueError as error:
+                raise self.wrong(f"{key}[{number}]", entry, str(error)) from None
+        return checked
 
     def options(self, key: str, default: str) -> str:
         """One line of text; a list of words makes one as well."""
@@ -142,20 +153,6 @@ class Section:
             return _one_line(name)
         except ValueError as error:
             raise self.wrong("", name, str(error)) from None
-
-    def _list(self, key: str, check: Callable[[object], T]) -> list[T]:
-        value = self._take(key, None)
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise self.wrong(key, value, "expected a list of lines")
-        checked = []
-        for number, entry in enumerate(value):
-            try:
-                checked.append(check(entry))
-            except ValueError as error:
-                raise self.wrong(f"{key}[{number}]", entry, str(error)) from None
-        return checked
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
