@@ -221,6 +221,7 @@ class Settings:
         services: in the order of the configuration.
         haproxy: HAProxy as a whole.
         watch: how the watcher works.
+        service_conf_dir: a folder with more services, a file each; None for none.
         notes: what was translated, for the operator.
     """
 
@@ -228,6 +229,7 @@ class Settings:
     services: tuple[Service, ...]
     haproxy: HAProxySettings
     watch: Watch
+    service_conf_dir: Path | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -250,7 +252,7 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
     output.done()
     haproxy = _haproxy(haproxy_section, output_directory, notes)
     watch = _watch(top.section("watch"))
-    top.path("service_conf_dir", default=None)
+    folder = top.path("service_conf_dir", default=None)
     sections = list(top.section("services").sections())
     top.done(instead.TOP)
     for name, (where, content) in (more_services or {}).items():
@@ -263,7 +265,7 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
         if service:
             services.append(service)
     _refuse_shared(services, origin)
-    return Settings(origin, tuple(services), haproxy, watch, tuple(notes))
+    return Settings(origin, tuple(services), haproxy, watch, folder, tuple(notes))
 
 
 def _service(

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import draining, output, serving, state
+from . import draining, output, remembered, serving, state
 from .discovery import Listed, backends_of
 from .errors import SourceError
 from .haproxy import config
 from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, apply, plan, predict, running
 from .haproxy.runtime import Running
-from .haproxy.servers import all_servers, key_of
+from .haproxy.servers import Key, all_servers, key_of
 from .lock import folder_locked
 from .model import Backend, Refusal
 from .settings import DockerServer, Service, Settings
@@ -128,7 +128,9 @@ def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: i
     return Found(backends, refused, unknown, doubtful)
 
 
-def one_pass(settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False) -> Report:
+def one_pass(
+    settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False, renew: bool = False
+) -> Report:
     """Make haproxy.cfg and HAProxy as what is found says.
 
     Args:
@@ -137,6 +139,7 @@ def one_pass(settings: Settings, template: str, find: Find | None = None, *, che
         find: gives what there is, told what was last known; without it the configuration's own Docker
             hosts are asked. It is called under the lock, so that no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
+        renew: reload HAProxy whatever runs, so that every server is as the file says.
 
     Raises:
         SourceError: nobody answered; nothing was changed.
@@ -145,16 +148,16 @@ def one_pass(settings: Settings, template: str, find: Find | None = None, *, che
     """
     find = find or partial(ask, settings)
     if check_mode:
-        return _Pass.begun(settings, template, find).predicted()
+        return _Pass.begun(settings, template, find, renew).predicted()
     if not settings.haproxy.do_writes:
-        return _Pass.begun(settings, template, find).done()
+        return _Pass.begun(settings, template, find, renew).done()
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
-        begun = _Pass.begun(settings, template, find)
+        begun = _Pass.begun(settings, template, find, renew)
         if begun.plan.action not in (RUNTIME, RELOAD):
             return begun.done()
         # Servers change, and the watcher may have changed some since Docker was asked: once more, while it waits.
         with servers_locked(settings, LOCK_TIMEOUT):
-            return _Pass.begun(settings, template, find).done()
+            return _Pass.begun(settings, template, find, renew).done()
 
 
 @contextmanager
@@ -178,7 +181,7 @@ class _Pass:
     plan: Plan
 
     @classmethod
-    def begun(cls, settings: Settings, template: str, find: Find) -> _Pass:
+    def begun(cls, settings: Settings, template: str, find: Find, renew: bool) -> _Pass:
         known = state.load(settings.haproxy.state_file)
         found = find(known)
         now = running(settings.haproxy)
@@ -186,21 +189,25 @@ class _Pass:
         there = state.with_last_known(
             {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
         )
-        backends, kept = {}, []
+        backends: dict[str, list[Backend]] = {}
+        kept: list[str] = []
+        in_doubt: set[Key] = set()
         for service in settings.services:
             before = known.get(service.name, ())
             ready, doubtful = serving.in_doubt(service, there, found.doubtful, told)
             stay = serving.kept(service, ready, doubtful, before, now)
             backends[service.name] = service.completed([*ready, *stay], before)
             kept += ["/".join(key_of(service, one)) for one in stay]
+            in_doubt |= {key_of(service, one) for one in doubtful}
         values = config.context(settings, backends, template)
         wanted = Wanted(
             config.render(template, values),
             values["structure"],
             all_servers(settings, backends),
             frozenset(service.proxy.backend_name for service in settings.services),
+            frozenset(in_doubt),
         )
-        return cls(settings, found, backends, kept, wanted, now, plan(settings.haproxy, wanted, now))
+        return cls(settings, found, backends, kept, wanted, now, plan(settings.haproxy, wanted, now, renew=renew))
 
     def predicted(self) -> Report:
         """Change nothing."""
@@ -210,8 +217,21 @@ class _Pass:
         """Carry it out."""
         applied = apply(self.settings.haproxy, self.wanted, self.plan, self.running)
         state.save(self.settings.haproxy.state_file, self.backends)
+        self._remember(applied)
         output.write(self.settings.haproxy.output_directory, self.backends)
         return self._report(applied)
+
+    def _remember(self, applied: Applied) -> None:
+        """Leave for ``dockmaster status`` what this pass has done and heard."""
+        folder = self.settings.haproxy.run_directory
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = remembered.load(folder, ("sync",))
+        for change in applied.changes:
+            mine.changed("/".join(change.server), change.kind, "pass")
+        for name in {server.name for service in self.settings.services for server in service.discovery.servers}:
+            if name not in self.found.unknown:
+                mine.answered(name)
+        remembered.save(folder, "sync", mine)
 
     def _report(self, applied: Applied) -> Report:
         found = self.found

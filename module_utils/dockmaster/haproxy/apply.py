@@ -34,12 +34,14 @@ class Wanted:
         structure: the digest in it, of all but the servers.
         servers: those that it has.
         sections: names of the sections that are ours.
+        in_doubt: servers that get no new traffic for now; they are not in the file, and stay in HAProxy.
     """
 
     text: str
     structure: str
     servers: Mapping[Key, Server]
     sections: frozenset[str]
+    in_doubt: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def running(settings: HAProxySettings) -> Running | None:
         return None
 
 
-def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None) -> Plan:
-    """The least disruptive way from what runs now to what is wanted."""
+def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None, *, renew: bool = False) -> Plan:
+    """The least disruptive way from what runs now to what is wanted; with renew, a reload whatever runs."""
     before = files.read(settings.config_file_path)
     if not settings.do_writes:
         return Plan(NONE, before)
@@ -104,11 +106,13 @@ def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None) -> Plan
         return Plan(NONE if write == NONE else RELOAD, before)
     if now.structure != wanted.structure or _other_options(before or "", wanted.text):
         return Plan(RELOAD, before)
+    if renew:
+        return Plan(RELOAD, before, reason="new servers that stay down are checked as the file says")
     dead = [state for state in unwanted(wanted.servers, wanted.sections, now) if state.admin == MAINT]
     if len(dead) > settings.dead_servers and not now.deletes:
         return Plan(RELOAD, before, reason=f"{len(dead)} servers that are gone are dropped")
     try:
-        todo = list(changes(wanted.servers, wanted.sections, now, settings.drain_timeout))
+        todo = list(changes(wanted.servers, wanted.sections, now, settings.drain_timeout, wanted.in_doubt))
     except RuntimeApiError as error:
         return Plan(RELOAD, before, reason=str(error))
     if any(change.server not in now.servers for change in todo) and not now.adds:
@@ -199,7 +203,9 @@ def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_time
     drained = {change.server[0] for change in todo if change.server not in wanted.servers}
     for section in drained:
         for state in runtime.servers(section):
-            if state.key not in wanted.servers and (last := leave(state, drain_timeout=drain_timeout)):
+            if state.key in wanted.servers or state.key in wanted.in_doubt:
+                continue
+            if last := leave(state, drain_timeout=drain_timeout):
                 runtime.change(last.commands)
 
 

@@ -102,9 +102,20 @@ def leave(state: ServerState, *, drain_timeout: float) -> Change | None:
 
 
 def changes(
-    wanted: Mapping[Key, Server], sections: Collection[str], running: Running, drain_timeout: float
+    wanted: Mapping[Key, Server],
+    sections: Collection[str],
+    running: Running,
+    drain_timeout: float,
+    in_doubt: Collection[Key] = (),
 ) -> Iterator[Change]:
     """What has to be done so that the sections have the wanted servers and no others get traffic.
+
+    Args:
+        wanted: the servers that are to get traffic.
+        sections: those that are ours.
+        running: what runs.
+        drain_timeout: seconds that the others may finish their requests in.
+        in_doubt: servers that may get traffic again: they are drained, and go no further.
 
     Raises:
         RuntimeApiError: as ``add`` does.
@@ -115,6 +126,8 @@ def changes(
         if change:
             yield change
     for state in unwanted(wanted, sections, running):
+        if state.key in in_doubt and state.admin != READY:
+            continue
         if leaving := leave(state, drain_timeout=drain_timeout):
             yield leaving
 

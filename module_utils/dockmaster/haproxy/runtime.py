@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import RuntimeApiError
+from ..errors import RuntimeApiError, RuntimeApiSilent
 from ..model import joined
 from .servers import Key
 
@@ -107,7 +107,7 @@ class Runtime:
         self._timeout = timeout
 
     def command(self, line: str) -> str:
-        """Send one command and return the answer; raises RuntimeApiError where none comes."""
+        """Send one command and return the answer; raises RuntimeApiSilent where none comes."""
         deadline = time.monotonic() + self._timeout
         answer = bytearray()
         try:
@@ -118,9 +118,9 @@ class Runtime:
                 while chunk := connection.recv(65536):
                     answer += chunk
                     if len(answer) > _MAX_ANSWER or time.monotonic() > deadline:
-                        raise RuntimeApiError(f"{self.path}: the answer to {line!r} does not end")
+                        raise RuntimeApiSilent(f"{self.path}: the answer to {line!r} does not end")
         except OSError as error:
-            raise RuntimeApiError(f"{self.path}: no answer to {line!r}: {error.strerror or error}") from error
+            raise RuntimeApiSilent(f"{self.path}: no answer to {line!r}: {error.strerror or error}") from error
         return answer.decode(errors="replace")
 
     def change(self, commands: Sequence[str]) -> None:
