@@ -19,9 +19,11 @@ LONGEST_DELAY = 1.0
 """Seconds between two tries to reach a host: it is taken up within a second of being back."""
 
 SETTLES = 0.3
-"""Seconds after a container's end for which Docker's list may still show it running."""
+"""Seconds after an event for which Docker's list may still show what was so before."""
 
 _URGENT = GONE | {"kill", "pause"}
+_BELIEVED = GONE | {"pause"}
+"""Events that say themselves what is so now: the list is asked once it says so too."""
 _AT_ONCE = 50
 """Containers asked about in one request: their ids stand in its URL."""
 
@@ -89,7 +91,7 @@ class Follower:
         self._resync_interval = resync_interval
         self._timeout = timeout
         self._changed = threading.Condition()
-        self._pending: dict[str, Heard] = {}
+        self._pending: dict[str, tuple[float, Heard]] = {}
         self._all = False
         self._ended = threading.Event()
         for work in (self._listen, self._ask):
@@ -134,7 +136,7 @@ class Follower:
         if event.action in _URGENT:
             self._messages.put(heard)
         with self._changed:
-            self._pending[event.container] = heard
+            self._pending[event.container] = (heard.at + (SETTLES if event.action in _BELIEVED else 0.0), heard)
             self._changed.notify()
 
     def _ask(self) -> None:
@@ -145,10 +147,10 @@ class Follower:
             with self._changed:
                 while not (self._all or self._ended.is_set()):
                     now = time.monotonic()
-                    times = {container: _when(heard) for container, heard in self._pending.items()}
-                    if min(times.values(), default=following) <= now:
+                    times = [when for when, _ in self._pending.values()]
+                    if min(times, default=following) <= now:
                         break
-                    self._changed.wait(min([*times.values(), following]) - now)
+                    self._changed.wait(min([*times, following]) - now)
                     self._all = self._all or time.monotonic() >= following
                 everything, self._all = self._all, False
                 chosen = self._take(everything)
@@ -170,12 +172,13 @@ class Follower:
         host.close()
 
     def _take(self, everything: bool) -> dict[str, Heard]:
-        """The containers to ask about now."""
+        """The containers to ask about now; those that something has just happened to are looked at once more."""
         now = time.monotonic()
-        due = [container for container, heard in self._pending.items() if everything or _when(heard) <= now]
-        return {container: self._pending.pop(container) for container in due[: None if everything else _AT_ONCE]}
-
-
-def _when(heard: Heard) -> float:
-    """When Docker's list tells what has become of it."""
-    return heard.at + (SETTLES if heard.event.action in GONE else 0.0)
+        due = [container for container, (when, _) in self._pending.items() if everything or when <= now]
+        chosen = {}
+        for container in due[: None if everything else _AT_ONCE]:
+            _, heard = self._pending.pop(container)
+            chosen[container] = heard
+            if now < heard.at + SETTLES:
+                self._pending[container] = (heard.at + SETTLES, heard)
+        return chosen

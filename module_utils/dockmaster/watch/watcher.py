@@ -231,6 +231,7 @@ class Watcher:
             if self._told.pop(container, None):
                 self._say_who_was_told()
         elif event.action == "pause":
+            self._touched[container] = heard.at
             self._settle(self._view.unfit(container))
         else:
             placed = self._view.placed
@@ -251,7 +252,7 @@ class Watcher:
         events = {heard.event.container: heard for heard in told.events}
         self._touched = {of: at for of, at in self._touched.items() if of[0] != host or at + SETTLES > told.asked}
         over = {container for of, container in self._touched if of == host}
-        begun = {container for container, heard in events.items() if heard.event.action not in GONE}
+        begun = {container for container, heard in events.items() if heard.event.action == "start"}
         changed = self._view.told(host, listed, self._services, told.ids, over - begun)
         self._remembered.answered(host)
         self._metrics.last_answer.labels(host).set_to_current_time()
