@@ -25,6 +25,10 @@ options:
     description: What all services share of their section C(discovery), such as C(servers).
     type: dict
     default: {}
+  watch:
+    description: What the watcher and passes have to agree upon, as the section C(watch) of the configuration file.
+    type: dict
+    default: {}
   template:
     description: The text of the template.
     type: str
@@ -171,6 +175,7 @@ SPEC = {
     "services": {"type": "dict"},
     "haproxy": {"type": "dict", "default": {}},
     "discovery": {"type": "dict", "default": {}},
+    "watch": {"type": "dict", "default": {}},
     "template": {"type": "str"},
     "config": {"type": "path"},
     "backends": {"type": "dict"},
@@ -209,7 +214,7 @@ def main() -> None:
 
 def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """A pass with the task's parameters; returns the module's result."""
-    given = {key: params[key] for key in ("services", "haproxy", "discovery")}
+    given = {key: params[key] for key in ("services", "haproxy", "discovery", "watch")}
     settings = load(Path(params["config"])) if params["config"] else parse(given, "the task's parameters")
     template = params["template"] or Path(params["config"]).with_name("haproxy.cfg.j2").read_text("utf-8")
     find = None if params["backends"] is None else (lambda _: _given(params))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from . import files
@@ -61,4 +61,4 @@ class Metrics:
     def save(self) -> None:
         """Write the file."""
         if self._path:
-            write_to_textfile(str(self._path), self.registry)
+            files.replace(self._path, generate_latest(self.registry).decode())

@@ -184,6 +184,9 @@ class Watcher:
             self._say(logline(error=error))
         self._agenda.soon("follow", FOLLOW)
         self._agenda.soon("reconcile", AGAIN)
+        if not self._silent:
+            # It watches, though HAProxy does not let it do all yet: nobody need wait for more.
+            self._notifier.ready()
 
     def _end_told(self) -> None:
         """Containers that still run long after they were told to stop get traffic again."""
