@@ -141,11 +141,10 @@ def _sync(options: argparse.Namespace) -> int:
 def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
     # What renders is imported where it is needed: the watcher, which always runs, is small without it.
     from . import summary, sync
-    from .metrics import Metrics
+    from .metrics import PassMetrics
 
     settings = load(options.config)
-    metrics = Metrics("sync", None if options.check else settings.watch.metrics_directory)
-    metrics.go_on()
+    metrics = PassMetrics(None if options.check else settings.watch.metrics_directory)
     renew = options.requested and requested.take(settings.haproxy.run_directory)
     try:
         report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
@@ -162,6 +161,9 @@ def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
     metrics.passes.labels("partly" if report.unknown else "done").inc()
+    for name in settings.docker_servers:
+        if name not in report.unknown:
+            metrics.last_answer.labels(name).set_to_current_time()
     for change in report.applied.changes:
         metrics.changes.labels(change.kind).inc()
     if report.applied.action == "reload":

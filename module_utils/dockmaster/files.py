@@ -48,4 +48,6 @@ def _same_rights(path: Path, beside: Path) -> None:
         beside.chmod(0o644)
         return
     beside.chmod(there.st_mode & 0o7777)
-    os.chown(beside, there.st_uid, there.st_gid)
+    mine = beside.stat()
+    if (mine.st_uid, mine.st_gid) != (there.st_uid, there.st_gid):
+        os.chown(beside, there.st_uid, there.st_gid)

@@ -232,6 +232,11 @@ class Settings:
     service_conf_dir: Path | None = None
     notes: tuple[str, ...] = field(default=())
 
+    @property
+    def docker_servers(self) -> dict[str, DockerServer]:
+        """Every Docker host that is asked for some service, by name."""
+        return {server.name: server for service in self.services for server in service.discovery.servers}
+
 
 def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, object]] | None = None) -> Settings:
     """Read a configuration from plain data; raises SettingsError.
@@ -475,10 +480,18 @@ def _lines(section: Section, key: str, notes: list[str]) -> tuple[str, ...]:
 
 
 def _refuse_shared(services: Sequence[Service], origin: str) -> None:
-    """Refuse an address or a section's name that two services want, and name both."""
+    """Refuse an address or a name that two services want for themselves, and name both."""
     binds: dict[str, str] = {}
     sections: dict[str, str] = {}
+    servers: dict[str, tuple[DockerServer, str]] = {}
     for service in services:
+        for server in service.discovery.servers:
+            other, whose = servers.setdefault(server.name, (server, service.name))
+            if other != server:
+                raise SettingsError(
+                    f"{origin}: services.{service.name}.discovery.servers: {server.name} is {server.url}, and "
+                    f"{other.url} in services.{whose}; expected one address for a name"
+                )
         wanted = [(binds, service.proxy.bind, "the address"), (sections, service.proxy.backend_name, "the section")]
         if service.proxy.split and service.proxy.bind and service.proxy.backend_name != service.name:
             wanted.append((sections, service.name, "the section"))

@@ -154,8 +154,7 @@ def _found(settings: Settings, known: state.KnownBackends) -> sync.Found:
     try:
         return sync.ask(settings, known)
     except DockmasterError as error:
-        servers = {server.name for service in settings.services for server in service.discovery.servers}
-        return sync.Found({}, (), dict.fromkeys(sorted(servers), str(error)))
+        return sync.Found({}, (), dict.fromkeys(sorted(settings.docker_servers), str(error)))
 
 
 def _states(settings: Settings) -> tuple[list[ServerState] | None, str]:
@@ -219,7 +218,6 @@ def _agree(row: ServerRow) -> bool:
 
 
 def _sources(settings: Settings, found: sync.Found, before: remembered.Remembered) -> list[SourceRow]:
-    names = sorted({server.name for service in settings.services for server in service.discovery.servers})
     now = time.time()
     return [
         SourceRow(
@@ -232,7 +230,7 @@ def _sources(settings: Settings, found: sync.Found, before: remembered.Remembere
             else None,
             found.unknown.get(name, ""),
         )
-        for name in names
+        for name in sorted(settings.docker_servers)
     ]
 
 

@@ -228,7 +228,7 @@ class _Pass:
         mine = remembered.load(folder, ("sync",))
         for change in applied.changes:
             mine.changed("/".join(change.server), change.kind, "pass")
-        for name in {server.name for service in self.settings.services for server in service.discovery.servers}:
+        for name in self.settings.docker_servers:
             if name not in self.found.unknown:
                 mine.answered(name)
         remembered.save(folder, "sync", mine)

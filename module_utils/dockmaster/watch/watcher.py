@@ -17,7 +17,7 @@ from ..haproxy.runtime import Runtime
 from ..haproxy.servers import Key, all_servers, servers_of
 from ..lock import folder_locked
 from ..logline import logline
-from ..metrics import Metrics
+from ..metrics import WatchMetrics
 from ..requested import request
 from ..settings import DockerServer, Service, Settings
 from .agenda import Agenda
@@ -67,7 +67,7 @@ class Watcher:
         self._changed = changed
         self._say = say
         self._notifier = notifier
-        self._metrics = Metrics("watch", settings.watch.metrics_directory)
+        self._metrics = WatchMetrics(settings.watch.metrics_directory)
         self._remembered = remembered.Remembered()
         self._followers: list[Follower] = []
         self._held: Message | None = None
