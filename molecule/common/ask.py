@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,26 @@ def stop(host: Host, container: str) -> dict[str, Any]:
     """Stop a container under steady clients; what these saw."""
     seen: dict[str, Any] = json.loads(host.check_output("python3 -c %s stop %s %s", _CLIENT, SERVICE, container))
     return seen
+
+
+@contextmanager
+def steady(host: Host) -> Iterator[dict[str, Any]]:
+    """Steady clients while the block lasts, on new connections and on a kept one; then, what they saw."""
+    file = "/tmp/steady-clients-end"
+    host.check_output("rm -f %s", file)
+    seen: dict[str, Any] = {}
+
+    def ask() -> None:
+        seen.update(json.loads(host.check_output("python3 -c %s until %s %s", _CLIENT, SERVICE, file)))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        host.check_output("touch %s", file)
+        thread.join(60)
+    assert seen.get("answered"), seen
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> None:

@@ -1,0 +1,187 @@
+"""What may break: afterwards HAProxy runs what Docker says, and nobody had to do anything."""
+
+from __future__ import annotations
+
+import json
+
+import docker
+import pytest
+from ask import containers, get, steady, within
+from conftest import cron_at_work
+from testinfra.host import Host
+from watched import agrees, in_haproxy, log, now, serves, start, started, tell, worker
+
+testinfra_hosts = ["ansible://bookworm"]
+CONFIG = "/etc/dockmaster/dockmaster.yml"
+WATCHER = "systemctl show --property MainPID --value dockmaster-watch"
+
+
+def takes_up_changes(host: Host) -> None:
+    """A container that comes now gets traffic, and one that goes gets none."""
+    with started(host):
+        pass
+
+
+def test_a_watcher_that_is_killed_is_back_and_has_missed_nothing(host: Host) -> None:
+    before = host.check_output(WATCHER)
+    with steady(host) as seen:
+        host.check_output("kill -STOP %s", before)
+        container = start(host)
+        host.check_output("kill -KILL %s", before)
+        within(20, lambda: host.check_output(WATCHER) not in (before, "0"))
+        within(20, lambda: serves(host, container))
+        host.check_output("docker rm --force %s", container)
+        within(20, lambda: not in_haproxy(host, container))
+    assert seen["failures"] == []
+
+
+@pytest.mark.usefixtures("without_cron")
+def test_without_cron_the_watcher_does_it_alone(host: Host) -> None:
+    takes_up_changes(host)
+
+
+def test_without_the_watcher_crons_passes_do_it_and_reload_nothing(host: Host) -> None:
+    before = worker(host)
+    within(65, lambda: cron_at_work(host))
+    host.check_output("systemctl stop dockmaster-watch")
+    try:
+        with steady(host) as seen:
+            takes_up_changes(host)
+    finally:
+        host.check_output("systemctl start dockmaster-watch")
+    assert seen["failures"] == []
+    assert worker(host) == before
+
+
+def test_haproxy_that_is_killed_comes_back_with_what_is_there(host: Host) -> None:
+    container = start(host)
+    within(10, lambda: serves(host, container))
+    before = worker(host)
+    host.check_output("pkill -KILL haproxy")
+    within(20, lambda: host.service("haproxy").is_running)
+    within(20, lambda: agrees(host))
+    assert worker(host) != before
+    assert serves(host, container)
+    host.check_output("docker rm --force %s", container)
+    takes_up_changes(host)
+
+
+def test_an_engine_that_is_restarted_is_followed_again(host: Host) -> None:
+    host.check_output("systemctl restart docker")
+    within(60, lambda: agrees(host))
+    takes_up_changes(host)
+
+
+def test_an_engine_that_hangs_takes_nothing_away(host: Host) -> None:
+    expected = set(containers(host))
+    with steady(host) as seen:
+        host.check_output("pkill -STOP -x dockerd")
+        try:
+            within(30, lambda: "problem: Docker host" in host.run("dockmaster status").stdout)
+            assert host.run("dockmaster sync").rc == 1
+        finally:
+            host.check_output("pkill -CONT -x dockerd")
+        within(30, lambda: agrees(host))
+    assert seen["failures"] == []
+    assert set(containers(host)) == expected
+    takes_up_changes(host)
+
+
+def test_a_change_of_structure_is_taken_up_by_one_seamless_reload(host: Host) -> None:
+    before, kept = worker(host), host.file(CONFIG).content_string
+    service = kept[kept.index("  nodesrv:") : kept.index("discovery:\n  servers")]
+    more = service.replace("nodesrv:", "second:").replace("port: 8080", "port: 8081")
+    # It has no label, so it serves both.
+    with started(host), steady(host) as seen:
+        try:
+            host.check_output("printf %%s %s > /tmp/new.yml", kept.replace("services:\n", f"services:\n{more}", 1))
+            host.check_output("dockmaster check --config /tmp/new.yml && cp /tmp/new.yml %s", CONFIG)
+            within(30, lambda: host.socket("tcp://0.0.0.0:8081").is_listening)
+            within(30, lambda: get(host, "http://localhost:8081/")[0][0] == 200)
+            changed = worker(host)
+        finally:
+            host.check_output("printf %%s %s > %s", kept, CONFIG)
+        within(30, lambda: not host.socket("tcp://0.0.0.0:8081").is_listening)
+    within(30, lambda: agrees(host))
+    assert len({before, changed, worker(host)}) == 3
+    assert seen["failures"] == []
+
+
+def test_a_wrong_configuration_changes_nothing_and_is_said(host: Host) -> None:
+    before, kept, began = worker(host), host.file(CONFIG).content_string, now(host)
+    host.check_output("sed -i s/container_port:/container_prot:/ %s", CONFIG)
+    try:
+        within(
+            20,
+            lambda: (
+                "did you mean container_port"
+                in host.check_output(
+                    "journalctl --sync && journalctl --unit dockmaster-watch --output cat --since %s", f"@{began}"
+                )
+            ),
+        )
+        # The watcher goes on with what it had.
+        container = start(host)
+        within(20, lambda: serves(host, container))
+        host.check_output("docker rm --force %s", container)
+    finally:
+        host.check_output("printf %%s %s > %s", kept, CONFIG)
+    within(30, lambda: agrees(host))
+    takes_up_changes(host)
+    assert worker(host) == before
+
+
+def test_watcher_cron_and_command_at_once_come_to_the_same_result(host: Host) -> None:
+    with steady(host) as seen:
+        some = [start(host) for _ in range(3)]
+        host.check_output("for i in 1 2 3 4; do dockmaster sync & done; wait")
+        within(30, lambda: set(some) <= set(containers(host)))
+        host.check_output(f"docker stop {' '.join(some)} & for i in 1 2 3; do dockmaster sync & done; wait")
+        within(30, lambda: not any(in_haproxy(host, one) for one in some))
+        host.check_output(f"docker rm {' '.join(some)}")
+        within(30, lambda: agrees(host))
+    assert seen["failures"] == []
+
+
+def test_a_server_that_somebody_took_out_by_hand_is_back_after_a_pass(host: Host) -> None:
+    server = json.loads(host.check_output("dockmaster status --json"))["servers"][0]["server"]
+    tell(host, f"set server nodesrv/{server} state maint")
+    within(30, lambda: in_haproxy(host, server).startswith("UP"))
+
+
+def test_a_change_is_one_line_of_the_log_and_counted(host: Host) -> None:
+    began = now(host)
+    with started(host) as container:
+        pass
+    changes = {one["change"]: one for one in log(host, began) if container in one["server"]}
+    assert {"added", "removed"} <= changes.keys()
+    assert changes["added"]["service"] == "nodesrv"
+    assert changes["added"]["cause"] == "start"
+    assert 0 < float(changes["added"]["after_ms"]) < 1000
+    within(10, lambda: "dockmaster_watch_event_to_applied_seconds_bucket" in figures(host, "watch"))
+    assert 'dockmaster_watch_changes_total{change="added"}' in figures(host, "watch")
+    assert "dockmaster_watch_source_last_answer_timestamp_seconds" in figures(host, "watch")
+    assert 'dockmaster_sync_passes_total{result="done"}' in figures(host, "sync")
+
+
+def figures(host: Host, writer: str) -> str:
+    return str(host.file(f"/var/lib/dockmaster/metrics/dockmaster_{writer}.prom").content_string)
+
+
+def test_the_watcher_is_nobody_and_may_write_nothing_of_haproxys(host: Host) -> None:
+    pid = host.check_output(WATCHER)
+    assert host.check_output("stat --format %%U /proc/%s", pid) == "dockmaster"
+    score = host.check_output("systemd-analyze security --no-pager dockmaster-watch | tail --lines 1")
+    assert score.split()[-2] == "OK" or score.split()[-2] == "SAFE", score
+    assert "NoNewPrivs:\t1" in host.file(f"/proc/{pid}/status").content_string
+    for path in ("/etc/haproxy/haproxy.cfg", CONFIG, "/var/lib/dockmaster/backends.json"):
+        assert host.run("setpriv --reuid dockmaster --regid haproxy --clear-groups test -w %s", path).rc == 1
+
+
+def test_the_machine_comes_back_as_it_was(host: Host) -> None:
+    expected = len(containers(host))
+    docker.from_env().containers.get(host.backend.hostname).restart(timeout=30)
+    within(60, lambda: host.run("systemctl is-system-running --wait").rc == 0)
+    within(60, lambda: agrees(host))
+    assert len(containers(host)) == expected
+    takes_up_changes(host)

@@ -1,0 +1,180 @@
+"""The life of a container, under steady clients: traffic as soon as it can serve, and none lost when it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ask import containers, steady, within
+from testinfra.host import Host
+from watched import agrees, in_haproxy, log, now, serves, start, started, worker
+
+testinfra_hosts = ["ansible://bookworm"]
+HEALTH = ("--health-cmd 'test ! -e /tmp/unwell'", "--health-interval 500ms", "--health-retries 1")
+
+
+@pytest.fixture(autouse=True)
+def without_a_reload(host: Host) -> Iterator[None]:
+    """Whatever happens to containers, HAProxy's worker stays the same, and the file follows."""
+    before = worker(host)
+    yield
+    within(30, lambda: agrees(host))
+    assert worker(host) == before
+
+
+@pytest.mark.parametrize("mood", [{"LISTEN_AFTER": 5}, {"BROKEN_FOR": 5}], ids=["slow to listen", "broken at first"])
+def test_gets_traffic_once_it_can_serve_and_costs_no_request(host: Host, mood: dict[str, int]) -> None:
+    with steady(host) as seen, started(host, **mood):
+        pass
+    assert seen["failures"] == []
+
+
+def test_waits_for_its_healthcheck(host: Host) -> None:
+    with steady(host) as seen:
+        container = start(
+            host, "--health-cmd 'test -e /tmp/well'", "--health-interval 500ms", "--health-start-period 60s"
+        )
+        within(10, lambda: "starting" in host.check_output("docker ps --filter id=%s", container))
+        assert in_haproxy(host, container) == ""
+        host.check_output("docker exec %s touch /tmp/well", container)
+        within(10, lambda: serves(host, container))
+        host.check_output("docker rm --force %s", container)
+    assert seen["failures"] == []
+
+
+@pytest.mark.parametrize("end", ["stop --time 5", "kill", "restart --time 5", "rm --force", "kill --signal TERM"])
+def test_loses_no_request_when_it_ends(host: Host, end: str) -> None:
+    with started(host) as container, steady(host) as seen:
+        host.check_output(f"docker {end} {container}")
+        if end.startswith("restart"):
+            within(20, lambda: serves(host, container))
+        else:
+            within(20, lambda: not in_haproxy(host, container))
+            host.run(f"docker start {container}")
+    assert seen["failures"] == []
+
+
+def test_a_crash_loses_no_request_that_may_be_sent_again(host: Host) -> None:
+    with started(host) as container, steady(host) as seen:
+        host.check_output(
+            "docker exec %s kill -KILL 1 || kill -KILL $(docker inspect -f '{{.State.Pid}}' %s)", *[container] * 2
+        )
+        within(20, lambda: not in_haproxy(host, container))
+    assert seen["failures"] == []
+
+
+def test_running_out_of_memory_loses_no_request_that_may_be_sent_again(host: Host) -> None:
+    with started(host, "--memory 64m", "--memory-swap 64m") as container, steady(host) as seen:
+        host.run("docker exec %s node -e %s", container, "for (const all = [];;) all.push(Buffer.alloc(1 << 20, 1))")
+        host.run("docker kill %s", container)
+        within(20, lambda: not in_haproxy(host, container))
+    assert seen["failures"] == []
+
+
+def test_pause_and_unpause(host: Host) -> None:
+    with started(host) as container:
+        began = now(host)
+        with steady(host) as seen:
+            host.check_output("docker pause %s", container)
+            within(5, lambda: in_haproxy(host, container) == "DRAIN")
+            host.check_output("docker unpause %s", container)
+            within(10, lambda: serves(host, container))
+        assert [one["change"] for one in log(host, began)] == ["drained", "readied"]
+    # What had reached the paused container waits for it; nothing new goes there.
+    assert seen["failures"] == []
+
+
+def test_one_that_ignores_the_signal_is_drained_before_it_is_killed(host: Host) -> None:
+    with started(host, ON_TERM="ignore") as container, steady(host) as seen:
+        host.check_output("docker stop --time 3 %s", container)
+    assert seen["failures"] == []
+
+
+def test_one_that_goes_on_running_gets_traffic_again(host: Host) -> None:
+    with started(host, ON_TERM="ignore") as container, steady(host) as seen:
+        host.check_output("docker kill --signal TERM %s", container)
+        within(5, lambda: in_haproxy(host, container) == "DRAIN")
+        # A pass by root comes to the same result as the watcher.
+        host.check_output("dockmaster sync")
+        assert in_haproxy(host, container) == "DRAIN"
+        within(20, lambda: serves(host, container))
+    assert seen["failures"] == []
+
+
+@pytest.mark.parametrize("signal", ["HUP", "USR1", "USR2", "WINCH"])
+def test_a_signal_that_stops_nothing_drains_nothing(host: Host, signal: str) -> None:
+    with started(host) as container:
+        began = now(host)
+        host.check_output(f"docker kill --signal {signal} {container}")
+        host.check_output("docker pause %s && docker unpause %s", container, container)
+        within(10, lambda: "readied" in [one["change"] for one in log(host, began)])
+        assert [one["cause"] for one in log(host, began)] == ["pause", "unpause"]
+
+
+def test_a_request_of_eight_seconds_is_finished(host: Host) -> None:
+    with started(host) as container:
+        port = host.check_output("docker port %s 8000", container).splitlines()[0].rpartition(":")[2]
+        host.check_output(
+            "systemd-run --collect --unit slow-request sh -c %s",
+            "for i in 1 2 3; do python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/slow')"
+            '.read().decode())" >> /tmp/slow 2>&1 & done; wait',
+        )
+        within(5, lambda: f":{port} " in host.check_output("ss --no-header --tcp --numeric state established"))
+        host.check_output("docker stop --time 12 %s", container)
+        within(20, lambda: host.check_output("grep -c Hello /tmp/slow || :") == "3")
+        assert "Error" not in host.check_output("cat /tmp/slow; rm /tmp/slow")
+
+
+def test_a_healthcheck_that_flaps(host: Host) -> None:
+    with started(host, *HEALTH) as container, steady(host) as seen:
+        for _ in range(3):
+            host.check_output("docker exec %s touch /tmp/unwell", container)
+            within(10, lambda: in_haproxy(host, container) == "DRAIN")
+            host.check_output("docker exec %s rm /tmp/unwell", container)
+            within(10, lambda: in_haproxy(host, container) == "UP")
+    assert seen["failures"] == []
+
+
+def test_a_network_that_is_disconnected_and_connected_again(host: Host) -> None:
+    with started(host) as container, steady(host) as seen:
+        host.check_output("docker network disconnect bridge %s", container)
+        within(20, lambda: not in_haproxy(host, container))
+        host.check_output("docker network connect bridge %s", container)
+        within(20, lambda: serves(host, container))
+    assert seen["failures"] == []
+
+
+def test_the_last_usable_server_is_not_drained_on_dockers_word_alone(host: Host) -> None:
+    own = host.check_output("docker ps --quiet").split()
+    with started(host, *HEALTH) as one, started(host, *HEALTH) as other:
+        host.check_output(f"docker stop {' '.join(own)}")
+        try:
+            with steady(host) as seen:
+                host.check_output(f"for c in {one} {other}; do docker exec $c touch /tmp/unwell; done")
+                within(10, lambda: {in_haproxy(host, one), in_haproxy(host, other)} == {"DRAIN", "UP"})
+                assert "the last one usable" in host.run("dockmaster status").stdout
+                host.check_output(f"for c in {one} {other}; do docker exec $c rm /tmp/unwell; done")
+                within(10, lambda: {in_haproxy(host, one), in_haproxy(host, other)} == {"UP"})
+            assert seen["failures"] == []
+        finally:
+            host.check_output(f"docker start {' '.join(own)}")
+            within(20, lambda: all(in_haproxy(host, one) == "UP" for one in own))
+
+
+def test_the_last_container_serves_until_it_is_gone_and_again_when_it_is_back(host: Host) -> None:
+    own = host.check_output("docker ps --quiet").split()
+    host.check_output(f"docker stop {' '.join(own)}")
+    assert "no usable server" in host.run("dockmaster status").stdout
+    host.check_output(f"docker start {' '.join(own)}")
+    within(20, lambda: agrees(host))
+    assert set(containers(host)) == set(own)
+
+
+def test_many_come_and_go_at_once(host: Host) -> None:
+    with steady(host) as seen:
+        some = [start(host) for _ in range(4)]
+        within(20, lambda: set(some) <= set(containers(host)))
+        host.check_output(f"docker stop {' '.join(some[:2])} & docker rm --force {' '.join(some[2:])}; wait")
+        within(20, lambda: not any(in_haproxy(host, one) for one in some))
+        host.check_output(f"docker rm {' '.join(some[:2])}")
+    assert seen["failures"] == []
