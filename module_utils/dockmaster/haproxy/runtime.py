@@ -19,9 +19,10 @@ _STRUCTURE = "dockmaster "
 READY = "ready"
 DRAIN = "drain"
 MAINT = "maint"
-_MAINTENANCE_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
-_DRAIN_BITS = 0x08 | 0x10
-"""HAProxy's manual, "show servers state": srv_admin_state."""
+_TOLD_MAINT = 0x01
+_TOLD_DRAIN = 0x08
+"""HAProxy's manual, "show servers state": srv_admin_state. The other bits say why else a server is out of service, such
+as a name without an address: no command ends that."""
 
 _DONE = re.compile(
     r"(New server registered\.|Server deleted\.|no need to change the (addr|port).*|"
@@ -188,7 +189,7 @@ def _state(row: Mapping[str, str], state: Sequence[str]) -> ServerState:
         name=row["svname"],
         host=state[17] if state[17] != "-" else state[4],
         port=int(state[18]),
-        admin=MAINT if told & _MAINTENANCE_BITS else DRAIN if told & _DRAIN_BITS else READY,
+        admin=MAINT if told & _TOLD_MAINT else DRAIN if told & _TOLD_DRAIN else READY,
         status=row["status"],
         checked=row.get("check_status") not in ("INI", "* INI"),
         sessions=int(row["scur"] or 0),
