@@ -6,14 +6,16 @@ import json
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker_api import simulated_docker
 from dockmaster.haproxy import process
 from dockmaster.settings import Settings, parse
+from waiting import until
+from watching import Watched, watched
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
@@ -106,9 +108,20 @@ def start_haproxy(settings: Settings) -> Iterator[Callable[[], None]]:
         haproxy.wait(10)
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for a condition; fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
-        time.sleep(0.02)
+@pytest.fixture
+def around(plain: dict[str, Any], folder: Path, template: str) -> Iterator[Watched]:
+    """What a watcher needs; HAProxy and the watcher are not started yet."""
+    with simulated_docker() as api, watched(plain, api, folder, template) as everything:
+        yield everything
+
+
+@pytest.fixture
+def watching(around: Watched, start_haproxy: Callable[[], None]) -> Watched:
+    """A watcher at work: two containers get traffic."""
+    around.run(1)
+    around.run(2)
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2)
+    return around

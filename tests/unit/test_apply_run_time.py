@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from conftest import until
 from dockmaster import draining, sync
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.model import Backend
 from dockmaster.settings import Settings, parse
+from waiting import until
 
 Start = Callable[[], None]
 

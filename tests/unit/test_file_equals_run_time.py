@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import TEMPLATE, until
+from conftest import TEMPLATE
 from dockmaster import sync
 from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.model import Backend
 from dockmaster.settings import Settings, parse
 from server_values import Values, server_values
+from waiting import until
 
 QUICK = "inter 100ms"
 PLAIN: dict[str, dict[str, Any]] = {

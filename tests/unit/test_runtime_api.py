@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import until
 from dockmaster import sync
 from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.model import Backend
 from dockmaster.settings import parse
 from scripted_haproxy import scripted_haproxy
+from waiting import until
 
 ONE = Backend("localhost", "a" * 64, "127.0.0.1", 49001)
 
