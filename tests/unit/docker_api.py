@@ -28,13 +28,13 @@ class SimulatedDocker:
         port: where it listens on the loopback.
         requests: paths that were asked for.
         streams: those that follow its events now.
-        before_list: called before each list is answered.
+        listing: called while a list is made: it shows what was so before.
     """
 
     def __init__(self) -> None:
         self.containers: Any = []
         self.streams: list[queue.SimpleQueue[bytes | None]] = []
-        self.before_list: Callable[[], None] = lambda: None
+        self.listing: Callable[[], None] = lambda: None
         self.status = 200
         self.fault: str | None = None
         self.port = 0
@@ -56,11 +56,12 @@ class SimulatedDocker:
 
     def listed(self, query: str) -> Any:
         """The list, or what the query's filter by id leaves of it."""
-        self.before_list()
+        containers = self.containers
+        self.listing()
         filters = json.loads(parse_qs(query).get("filters", ["{}"])[0])
         if "id" not in filters:
-            return self.containers
-        return [one for one in self.containers if one["Id"] in filters["id"]]
+            return containers
+        return [one for one in containers if one["Id"] in filters["id"]]
 
 
 @contextmanager
@@ -72,6 +73,9 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if api.over.is_set():
+                self.close_connection = True
+                return
             api.requests.append(self.path)
             address = urlsplit(self.path)
             if self.path == "/version" and api.fault != "hung":
@@ -100,13 +104,15 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
             stream: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
             api.streams.append(stream)
             try:
-                while not api.over.is_set() and (line := stream.get()):
+                while line := stream.get():
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
                 if line is None:
                     self.wfile.write(b"0\r\n\r\n")
                 else:
                     self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     self.connection.close()
+            except OSError:
+                return
             finally:
                 api.streams.remove(stream)
                 self.close_connection = True

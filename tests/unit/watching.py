@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from docker_api import SimulatedDocker
 from dockmaster import sync
+from dockmaster.errors import SourceError
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.settings import Settings
 from dockmaster.settings_file import SettingsFile
@@ -157,16 +158,30 @@ class Watched:
             with error:
                 return error.code
 
-    def end(self) -> None:
-        """End what was begun; a watcher that has died by itself is a failure."""
+    def sync_fails(self) -> bool:
+        """Whether a pass hears of no Docker host."""
+        try:
+            self.sync()
+        except SourceError:
+            return True
+        return False
+
+    def stop(self) -> None:
+        """End the watchers; one that has died by itself is a failure."""
         alive = [thread.is_alive() for _, thread in self._watchers]
         for watcher, _ in self._watchers:
             watcher.end()
+        # What wakes them.
         self.api.event("f" * 64, "kill")
         for _, thread in self._watchers:
             thread.join(20)
-        self._stack.close()
+        self._watchers.clear()
         assert all(alive), "the watcher has died"
+
+    def end(self) -> None:
+        """End what was begun."""
+        with self._stack:
+            self.stop()
 
 
 @contextmanager

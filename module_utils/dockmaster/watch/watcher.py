@@ -227,19 +227,28 @@ class Watcher:
         self._because(event.action, heard.at)
         if event.action in GONE:
             self._touched[container] = heard.at
-            self._follow(self._view.gone(container))
             if self._told.pop(container, None):
                 self._say_who_was_told()
+            self._follow(self._view.gone(container))
         elif event.action == "pause":
             self._touched[container] = heard.at
             self._settle(self._view.unfit(container))
-        else:
-            placed = self._view.placed
-            stopping = {key for key in keys if event.stops(placed[key].service.discovery.stop_signals)}
-            if stopping:
-                self._told[container] = heard.at + self._settings.watch.stop_grace
-                self._settle(stopping)
+        elif self._tells_to_stop(heard):
+            try:
+                self._settle(keys)
+            finally:
+                # Also where HAProxy does not answer: it is drained later then.
                 self._say_who_was_told()
+
+    def _tells_to_stop(self, heard: Heard) -> bool:
+        """Whether a container is about to stop from now on."""
+        container = (heard.host, heard.event.container)
+        discoveries = [self._view.placed[key].service.discovery for key in self._view.keys(container)]
+        until = heard.at + self._settings.watch.stop_grace
+        if not any(heard.event.stops(one.stop_signals) for one in discoveries) or until <= time.monotonic():
+            return False
+        self._told[container] = until
+        return True
 
     def _take_answer(self, told: Told) -> None:
         host = told.host
@@ -259,11 +268,16 @@ class Watcher:
         self._agenda.soon("save", SAVE)
         if self._lost.pop(host, None):
             self._say(logline(docker_host=host, state="answers"))
-        for container, keys in changed.items():
-            heard = events.get(container)
-            self._because(heard.event.action if heard else "resync", heard.at if heard else None)
-            self._follow(keys)
         self._heard_from(host)
+        for container, heard in events.items():
+            # One that was told to stop before anything was known of it.
+            if (host, container) not in self._told and self._tells_to_stop(heard):
+                changed.setdefault(container, set()).update(self._view.keys((host, container)))
+                self._say_who_was_told()
+        for container, keys in changed.items():
+            led = events.get(container)
+            self._because(led.event.action if led else "resync", led.at if led else None)
+            self._follow(keys)
 
     def _take_silence(self, lost: Lost) -> None:
         """Losing sight of a Docker host is not the same as its containers being gone."""
