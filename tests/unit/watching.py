@@ -15,7 +15,7 @@ from docker_api import SimulatedDocker
 from dockmaster import sync
 from dockmaster.errors import SourceError
 from dockmaster.haproxy.runtime import Runtime, ServerState
-from dockmaster.settings import Settings
+from dockmaster.settings import Settings, parse
 from dockmaster.settings_file import SettingsFile
 from dockmaster.watch.notify import Notifier
 from dockmaster.watch.watcher import Watcher
@@ -48,6 +48,7 @@ class Watched:
         api: the Docker host that the watcher follows.
         plain: the configuration; ``write`` puts it into the file.
         log: the watcher's lines.
+        settings: the configuration as it was last written.
     """
 
     def __init__(self, plain: dict[str, Any], api: SimulatedDocker, folder: Path, template: str) -> None:
@@ -67,12 +68,8 @@ class Watched:
 
     def write(self) -> None:
         """Write the configuration to its file."""
+        self.settings: Settings = parse(self.plain, str(self.file))
         self.file.write_text(yaml.safe_dump(self.plain))
-
-    @property
-    def settings(self) -> Settings:
-        """The configuration as it is in the file."""
-        return SettingsFile(self.file).settings
 
     @property
     def runtime(self) -> Runtime:
