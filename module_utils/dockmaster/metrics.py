@@ -47,16 +47,22 @@ class Metrics:
         )
 
     def go_on(self) -> None:
-        """Count on from where the file stops: a pass is a process of its own."""
+        """Count on from where the file stops: a pass is a process of its own. A damaged file begins anew."""
         text = (files.read(self._path) or "") if self._path else ""
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name.endswith("_changes_total"):
-                    self.changes.labels(**sample.labels).inc(sample.value)
-                elif sample.name.endswith("_passes_total"):
-                    self.passes.labels(**sample.labels).inc(sample.value)
-                elif sample.name.endswith("_reloads_total"):
-                    self.reloads.inc(sample.value)
+        try:
+            samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        except ValueError:
+            return
+        for sample in samples:
+            # A counter takes no negative number, and would never come back from one that is none.
+            if not sample.value > 0:
+                continue
+            if sample.name.endswith("_changes_total") and "change" in sample.labels:
+                self.changes.labels(sample.labels["change"]).inc(sample.value)
+            elif sample.name.endswith("_passes_total") and "result" in sample.labels:
+                self.passes.labels(sample.labels["result"]).inc(sample.value)
+            elif sample.name.endswith("_reloads_total"):
+                self.reloads.inc(sample.value)
 
     def save(self) -> None:
         """Write the file."""

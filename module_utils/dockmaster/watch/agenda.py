@@ -34,4 +34,5 @@ class Agenda:
 
     def wait(self, longest: float) -> float:
         """Seconds until the next thing is due."""
-        return max(0.0, min(min(self._due.values(), default=longest) - time.monotonic(), longest))
+        now = time.monotonic()
+        return max(0.0, min([now + longest, *self._due.values()]) - now)
