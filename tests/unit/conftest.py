@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_runs import ROOT as ROOT
+from ansible_runs import play
 from docker_api import simulated_docker
 from dockmaster.haproxy import process
 from dockmaster.settings import Settings, parse
 from waiting import until
 from watching import Watched, watched
 
-ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs the command with arguments."""
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +33,33 @@ def template() -> str:
 
 
 @pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command as the role makes it."""
+    folder = tmp_path_factory.mktemp("command")
+    tasks = yaml.safe_load((ROOT / "roles" / "dockmaster" / "tasks" / "install.yml").read_text())
+    task = next(task for task in tasks if "zip_application" in task)
+    task["zip_application"]["dest"] = str(folder / "dockmaster")
+    play([task], folder, variables={"role_path": str(ROOT / "roles" / "dockmaster")})
+    return folder / "dockmaster"
+
+
+@pytest.fixture(scope="session")
 def recorded() -> list[dict[str, Any]]:
     """What a Docker engine said of containers of every kind."""
     answer = json.loads((Path(__file__).parent / "recordings" / "docker-20.10.24.json").read_text())
     containers: list[dict[str, Any]] = answer["containers"]
     return containers
+
+
+@pytest.fixture
+def run(command: Path) -> Run:
+    """Runs the command as a bare shell does."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        bare = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=bare, timeout=60)
+
+    return call
 
 
 @pytest.fixture

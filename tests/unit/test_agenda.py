@@ -34,6 +34,15 @@ def test_what_is_planned_is_not_put_off(clock: list[float]) -> None:
     assert agenda.due("save")
 
 
+def test_what_is_wanted_earlier_is_due_earlier(clock: list[float]) -> None:
+    agenda = Agenda()
+    agenda.soon("save", 15)
+    agenda.soon("save", 1)
+    clock[0] += 1
+    assert agenda.due("save")
+    assert agenda.wait(60) == 60
+
+
 def test_what_comes_again_and_again_begins_now(clock: list[float]) -> None:
     agenda = Agenda()
     assert agenda.due("look", 5)
