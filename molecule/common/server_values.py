@@ -21,7 +21,10 @@ _TIMES = {
 _COUNTERS = {"chkfail", "chkdown", "hanafail", "srv_check_health", "check_health"}
 """How healthy the last checks found it: a new server has to rise once, one of the file may lose a few first."""
 
-OF_THE_MOMENT = _IDS | _TIMES | _COUNTERS
+_UNDER_WAY = {"srv_check_result"}
+"""Unknown while a check is under way."""
+
+OF_THE_MOMENT = _UNDER_WAY | _IDS | _TIMES | _COUNTERS
 
 
 def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
@@ -36,6 +39,9 @@ def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values
     for line in lines:
         if line.strip():
             row = dict(zip(names, line.split(), strict=True))
+            for name in ("srv_check_state", "srv_agent_state"):
+                # The lowest bit says that a check is under way.
+                row[name] = str(int(row[name]) & ~1)
             values[row["be_name"], row["srv_name"]] = row
     for row in csv.DictReader(command("show stat -1 4 -1").strip().removeprefix("# ").splitlines()):
         values[row["pxname"], row["svname"]].update(row)

@@ -63,6 +63,7 @@ LABELS: dict[str, dict[str, Any]] = {
 }
 UP = "127.0.0.1"
 DOWN = "127.0.0.3"
+STOPPED_OR_RUNNING = ("0", "2")
 
 
 def services(port: int) -> dict[str, Any]:
@@ -91,7 +92,9 @@ def backends(port: int) -> dict[str, list[Backend]]:
 def settled(runtime: Runtime) -> bool:
     """Whether every check that there is has been made, and nothing is about to change."""
     states = runtime.servers()
-    return all(state.checked and "/" not in state.status and (state.host != DOWN or down(state)) for state in states)
+    return all(
+        state.checked and "/" not in state.status and (state.host != DOWN or down(state)) for state in states
+    ) and all(row["srv_op_state"] in STOPPED_OR_RUNNING for row in server_values(runtime.command).values())
 
 
 def down(state: Any) -> bool:
