@@ -44,6 +44,9 @@ def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values
                 row[name] = str(int(row[name]) & ~1)
             values[row["be_name"], row["srv_name"]] = row
     for row in csv.DictReader(command("show stat -1 4 -1").strip().removeprefix("# ").splitlines()):
+        # A star says that a check is under way.
+        row["check_status"] = row["check_status"].removeprefix("* ")
+        row["agent_status"] = row["agent_status"].removeprefix("* ")
         values[row["pxname"], row["svname"]].update(row)
     head, *lines = command("show servers conn").splitlines()
     names = head.removeprefix("# ").split()
