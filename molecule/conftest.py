@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from ask import containers, within
+from ask import containers, cron_at_work, within
 from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,11 +57,6 @@ def without_cron(host: Host) -> Iterator[None]:
     host.check_output("systemctl kill cron && systemctl stop cron")
     yield
     host.check_output("systemctl start cron")
-
-
-def cron_at_work(host: Host) -> bool:
-    """Whether the process that cron starts at the full minute is there."""
-    return "/dockmaster-cron.lock" in host.check_output("lslocks --noheadings --output PATH")
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def save(folder: Path, told: Told) -> None:
     files.replace(folder / FILE, json.dumps(entries) + "\n")
 
 
-def load(folder: Path, longest: float) -> set[tuple[str, str]]:
-    """Docker host and id of those that are.
+def load(folder: Path, longest: float) -> dict[tuple[str, str], float]:
+    """Those that are, and until when.
 
     Args:
         folder: the run directory.
@@ -35,6 +35,10 @@ def load(folder: Path, longest: float) -> set[tuple[str, str]]:
     now = time.monotonic()
     try:
         entries = json.loads(files.read(folder / FILE) or "[]")
-        return {(str(host), str(container)) for host, container, until in entries if now < until <= now + longest}
-    except (ValueError, TypeError, OSError):
-        return set()
+        return {
+            (str(host), str(container)): float(until)
+            for host, container, until in entries
+            if now < until <= now + longest
+        }
+    except (ValueError, TypeError, OverflowError, RecursionError, OSError):
+        return {}

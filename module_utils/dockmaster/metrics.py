@@ -66,11 +66,22 @@ class PassMetrics(Metrics):
         self.last_pass = Gauge(
             f"{self._prefix}_last_pass_timestamp_seconds", "When the last pass ended well.", registry=self.registry
         )
-        for family in text_string_to_metric_families((files.read(self._path) or "") if self._path else ""):
-            for sample in family.samples:
-                if sample.name == f"{self._prefix}_changes_total":
-                    self.changes.labels(**sample.labels).inc(sample.value)
-                elif sample.name == f"{self._prefix}_passes_total":
-                    self.passes.labels(**sample.labels).inc(sample.value)
-                elif sample.name == f"{self._prefix}_reloads_total":
-                    self.reloads.inc(sample.value)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Count on from where the file stops. A damaged one begins anew."""
+        text = (files.read(self._path) or "") if self._path else ""
+        try:
+            samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        except ValueError:
+            return
+        for sample in samples:
+            # A counter takes no negative number, and would never come back from one that is none.
+            if not sample.value > 0:
+                continue
+            if sample.name.endswith("_changes_total") and "change" in sample.labels:
+                self.changes.labels(sample.labels["change"]).inc(sample.value)
+            elif sample.name.endswith("_passes_total") and "result" in sample.labels:
+                self.passes.labels(sample.labels["result"]).inc(sample.value)
+            elif sample.name.endswith("_reloads_total"):
+                self.reloads.inc(sample.value)

@@ -17,6 +17,9 @@ MOST = 2000
 
 WRITERS = ("sync", "watch")
 
+_AHEAD = 86400.0
+"""Seconds that a clock may have been put back by since."""
+
 
 @dataclass
 class Remembered:
@@ -64,8 +67,15 @@ def _read(path: Path) -> Remembered:
     try:
         data: Mapping[str, Any] = json.loads(files.read(path) or "{}")
         return Remembered(
-            {str(key): (float(at), str(kind), str(why)) for key, (at, kind, why) in data.get("changes", {}).items()},
-            {str(host): float(at) for host, at in data.get("answers", {}).items()},
+            {str(key): (_past(at), str(kind), str(why)) for key, (at, kind, why) in data.get("changes", {}).items()},
+            {str(host): _past(at) for host, at in data.get("answers", {}).items()},
         )
-    except (ValueError, TypeError, AttributeError, OSError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
         return Remembered()
+
+
+def _past(at: Any) -> float:
+    """A time that was, in seconds since 1970; raises ValueError for any other."""
+    if not 0.0 <= float(at) <= time.time() + _AHEAD:
+        raise ValueError(f"{at} is no time that was")
+    return float(at)

@@ -34,18 +34,18 @@ class SettingsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.settings = load(path)
-        self._seen = self._look()
+        # Looked at before it is read the next time: a change in between is seen then.
+        self._seen: list[tuple[str, int, int, int]] = []
 
     def changed(self) -> Settings | None:
-        """The configuration where one of its files has changed since; raises SettingsError."""
+        """The configuration where it has changed since; raises SettingsError."""
         seen = self._look()
         if seen == self._seen:
             return None
         # A wrong file is complained of once, not at each look.
         self._seen = seen
-        self.settings = load(self._path)
-        self._seen = self._look()
-        return self.settings
+        before, self.settings = self.settings, load(self._path)
+        return None if self.settings == before else self.settings
 
     def _look(self) -> list[tuple[str, int, int, int]]:
         folder = self.settings.service_conf_dir

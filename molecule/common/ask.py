@@ -63,3 +63,8 @@ def within(seconds: float, condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(0.2)
+
+
+def cron_at_work(host: Host) -> bool:
+    """Whether the process that cron starts at the full minute is there."""
+    return "/dockmaster-cron.lock" in host.check_output("lslocks --noheadings --output PATH")

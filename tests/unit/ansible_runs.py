@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import ROOT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def play(

@@ -6,17 +6,24 @@ import json
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible_runs import ROOT as ROOT
+from ansible_runs import play
+from docker_api import simulated_docker
 from dockmaster.haproxy import process
 from dockmaster.settings import Settings, parse
+from waiting import until
+from watching import Watched, watched
 
-ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs the command with arguments."""
 
 
 @pytest.fixture(scope="session")
@@ -26,11 +33,34 @@ def template() -> str:
 
 
 @pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command as the role makes it."""
+    folder = tmp_path_factory.mktemp("command")
+    tasks = yaml.safe_load((ROOT / "roles" / "dockmaster" / "tasks" / "install.yml").read_text())
+    task = next(task for task in tasks if "zip_application" in task)
+    task["zip_application"]["dest"] = str(folder / "dockmaster")
+    del task["notify"]
+    play([task], folder, variables={"role_path": str(ROOT / "roles" / "dockmaster")})
+    return folder / "dockmaster"
+
+
+@pytest.fixture(scope="session")
 def recorded() -> list[dict[str, Any]]:
     """What a Docker engine said of containers of every kind."""
     answer = json.loads((Path(__file__).parent / "recordings" / "docker-20.10.24.json").read_text())
     containers: list[dict[str, Any]] = answer["containers"]
     return containers
+
+
+@pytest.fixture
+def run(command: Path) -> Run:
+    """Runs the command as a bare shell does."""
+
+    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        bare = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=bare, timeout=60)
+
+    return call
 
 
 @pytest.fixture
@@ -106,9 +136,20 @@ def start_haproxy(settings: Settings) -> Iterator[Callable[[], None]]:
         haproxy.wait(10)
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Wait for a condition; fail when it does not come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
-        time.sleep(0.02)
+@pytest.fixture
+def around(plain: dict[str, Any], folder: Path, template: str) -> Iterator[Watched]:
+    """What a watcher needs; HAProxy and the watcher are not started yet."""
+    with simulated_docker() as api, watched(plain, api, folder, template) as everything:
+        yield everything
+
+
+@pytest.fixture
+def watching(around: Watched, start_haproxy: Callable[[], None]) -> Watched:
+    """A watcher at work: two containers get traffic."""
+    around.run(1)
+    around.run(2)
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2)
+    return around

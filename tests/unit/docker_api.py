@@ -1,15 +1,19 @@
-"""A simulated Docker API on a real socket, to give the answers that no real engine gives on demand."""
+"""A simulated Docker API on a real socket, to give the answers and events that no real engine gives on demand."""
 
 from __future__ import annotations
 
 import json
+import queue
+import socket
 import socketserver
+import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 VERSION = {"ApiVersion": "1.41", "Version": "20.10.24"}
 
@@ -23,31 +27,65 @@ class SimulatedDocker:
         fault: None, or one of truncated, endless, slow, hung, not-json, redirect.
         port: where it listens on the loopback.
         requests: paths that were asked for.
+        streams: those that follow its events now.
+        listing: called while a list is made: it shows what was so before.
     """
 
     def __init__(self) -> None:
         self.containers: Any = []
+        self.streams: list[queue.SimpleQueue[bytes | None]] = []
+        self.listing: Callable[[], None] = lambda: None
         self.status = 200
         self.fault: str | None = None
         self.port = 0
         self.requests: list[str] = []
         self.over = threading.Event()
 
+    def event(self, container: str, action: str, **attributes: str) -> None:
+        """Something happens to a container: everybody who follows hears of it."""
+        kind = "network" if action in ("connect", "disconnect") else "container"
+        if kind == "network":
+            attributes["container"] = container
+        actor = {"ID": container, "Attributes": attributes}
+        self.say(json.dumps({"Type": kind, "Action": action, "Actor": actor}).encode() + b"\n")
+
+    def say(self, line: bytes | None) -> None:
+        """Say something to everybody who follows; None ends the streams, and nothing at all cuts them."""
+        for stream in list(self.streams):
+            stream.put(line)
+
+    def listed(self, query: str) -> Any:
+        """The list, or what the query's filter by id leaves of it."""
+        containers = self.containers
+        self.listing()
+        filters = json.loads(parse_qs(query).get("filters", ["{}"])[0])
+        if "id" not in filters:
+            return containers
+        return [one for one in containers if one["Id"] in filters["id"]]
+
 
 @contextmanager
-def simulated_docker() -> Iterator[SimulatedDocker]:
-    """Serve a simulated API for as long as the block lasts."""
+def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
+    """Serve a simulated API for as long as the block lasts, on any port or on this one."""
     api = SimulatedDocker()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
         def do_GET(self) -> None:
+            if api.over.is_set():
+                self.close_connection = True
+                return
             api.requests.append(self.path)
-            if self.path == "/version":
+            address = urlsplit(self.path)
+            if self.path == "/version" and api.fault != "hung":
                 self._answer(200, json.dumps(VERSION).encode())
             elif api.fault:
                 getattr(self, f"_{api.fault.replace('-', '_')}")()
+            elif address.path.endswith("/events"):
+                self._events()
             else:
-                self._answer(api.status, json.dumps(api.containers).encode())
+                self._answer(api.status, json.dumps(api.listed(address.query)).encode())
 
         def log_message(self, *_: object) -> None:
             pass
@@ -59,6 +97,26 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
             self.end_headers()
             self.wfile.write(body)
 
+        def _events(self) -> None:
+            self.send_response(api.status)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            stream: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+            api.streams.append(stream)
+            try:
+                while line := stream.get():
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                if line is None:
+                    self.wfile.write(b"0\r\n\r\n")
+                else:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+            except OSError:
+                return
+            finally:
+                api.streams.remove(stream)
+                self.close_connection = True
+
         def _truncated(self) -> None:
             self._answer(200, b'[{"Id": "aaa', length=1000)
             self.close_connection = True
@@ -69,6 +127,7 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
         def _redirect(self) -> None:
             self.send_response(302)
             self.send_header("Location", "/version")
+            self.send_header("Content-Length", "0")
             self.end_headers()
 
         def _hung(self) -> None:
@@ -93,7 +152,7 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
                 return
 
     socketserver.TCPServer.allow_reuse_address = True
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         api.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -102,5 +161,6 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
             yield api
         finally:
             api.over.set()
+            api.say(None)
             server.shutdown()
             thread.join(10)

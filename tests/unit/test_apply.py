@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import until
 from dockmaster import sync
 from dockmaster.errors import Busy, ConfigRefused, ReloadFailed
 from dockmaster.haproxy import process
@@ -21,6 +20,7 @@ from dockmaster.haproxy.runtime import Runtime
 from dockmaster.lock import folder_locked
 from dockmaster.model import Backend
 from dockmaster.settings import Settings, parse
+from waiting import until
 
 Start = Callable[[], None]
 

@@ -13,25 +13,13 @@ from typing import Any
 import pytest
 import yaml
 from ansible_runs import play
-from conftest import ROOT, TEMPLATE
+from conftest import ROOT, TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
 from dockmaster.haproxy.config import context, render
 from dockmaster.settings import parse
 from dockmaster.sync import ask
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
-
-
-@pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command as the role makes it."""
-    folder = tmp_path_factory.mktemp("command")
-    tasks = yaml.safe_load((ROOT / "roles" / "dockmaster" / "tasks" / "install.yml").read_text())
-    task = next(task for task in tasks if "zip_application" in task)
-    task["zip_application"]["dest"] = str(folder / "dockmaster")
-    del task["notify"]
-    play([task], folder, variables={"role_path": str(ROOT / "roles" / "dockmaster")})
-    return folder / "dockmaster"
 
 
 @pytest.fixture
@@ -48,18 +36,6 @@ def config(plain: dict[str, Any], api: SimulatedDocker, folder: Path, recorded: 
     path = folder / "dockmaster.yml"
     path.write_text(yaml.safe_dump(plain))
     return path
-
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(command: Path) -> Run:
-    def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        bare = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-        return subprocess.run([command, *arguments], capture_output=True, text=True, check=False, env=bare, timeout=60)
-
-    return call
 
 
 def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, template: str, folder: Path) -> None:

@@ -103,7 +103,9 @@ def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None, *, rene
         return Plan(write, before)
     if now is None:
         # Nobody can be asked what runs, so it counts as what the file says.
-        return Plan(NONE if write == NONE else RELOAD, before)
+        socket = settings.socket_file_path
+        reason = f"no answer on {socket}" if socket else "there is no runtime socket to change servers by"
+        return Plan(NONE, before) if write == NONE else Plan(RELOAD, before, reason=reason)
     if now.structure != wanted.structure or _other_options(before or "", wanted.text):
         return Plan(RELOAD, before)
     if renew:

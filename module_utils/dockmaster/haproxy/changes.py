@@ -53,10 +53,12 @@ def add(server: Server, first_check: int | None = None) -> Change:
         options += f" downinter {first_check}ms"
         if _option(server, "rise", 2) > 1:
             options += f" fastinter {10 * first_check}ms"
-    begin = f"add server {server.path} {_dialled(server)}{options}"
+    begin = [f"add server {server.path} {_dialled(server)}{options}"]
+    if "agent-check" in options.split():
+        begin += [f"enable agent {server.path}", f"set server {server.path} agent up"]
     if not server.checked:
-        return Change(ADDED, server.key, (begin, f"set server {server.path} state ready"))
-    return Change(ADDED, server.key, (begin, f"enable health {server.path}", *_ready_once_checked(server)))
+        return Change(ADDED, server.key, (*begin, f"set server {server.path} state ready"))
+    return Change(ADDED, server.key, (*begin, f"enable health {server.path}", *_ready_once_checked(server)))
 
 
 def ready(server: Server, state: ServerState) -> Change | None:

@@ -19,13 +19,14 @@ _STRUCTURE = "dockmaster "
 READY = "ready"
 DRAIN = "drain"
 MAINT = "maint"
-_MAINTENANCE_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
-_DRAIN_BITS = 0x08 | 0x10
-"""HAProxy's manual, "show servers state": srv_admin_state."""
+_TOLD_MAINT = 0x01
+_TOLD_DRAIN = 0x08
+"""HAProxy's manual, "show servers state": srv_admin_state. The other bits say why else a server is out of service, such
+as a name without an address: no command ends that."""
 
 _DONE = re.compile(
     r"(New server registered\.|Server deleted\.|no need to change the (addr|port).*|"
-    r"(IP|port) changed from .*|[ \n]*)*\Z"
+    r"(IP|port) changed from .*|[ \n])*\Z"
 )
 """What a command that changes a server answers when it is done."""
 
@@ -136,8 +137,10 @@ class Runtime:
 
     def usable_servers(self, section: str) -> int:
         """How many servers of a section get new traffic; as quick for ten thousand as for two."""
-        for row in _table(self.command(f"show stat {section} 2 -1")):
-            return int(row["act"] or 0) + int(row["bck"] or 0)
+        # Asked for by its name it may be the frontend of that name that is found.
+        for row in _table(self.command("show stat -1 2 -1")):
+            if row["pxname"] == section:
+                return int(row["act"] or 0) + int(row["bck"] or 0)
         raise RuntimeApiError(f"{self.path}: there is no section {section}")
 
     def running(self) -> Running:
@@ -159,9 +162,13 @@ class Runtime:
             for words in map(str.split, self.command(f"show servers state {section or ''}").splitlines())
             if len(words) > 18 and not words[0].startswith("#")
         }
+        if not states:
+            return []
+        # A frontend may have the section's name too, so it is asked for by its number.
+        which = f"#{next(iter(states.values()))[0]}" if section else "-1"
         return [
             _state(row, states[row["pxname"], row["svname"]])
-            for row in _table(self.command(f"show stat {section or '-1'} 4 -1"))
+            for row in _table(self.command(f"show stat {which} 4 -1"))
             # One that came or went between the two commands is not looked at this time.
             if (row["pxname"], row["svname"]) in states
         ]
@@ -182,7 +189,7 @@ def _state(row: Mapping[str, str], state: Sequence[str]) -> ServerState:
         name=row["svname"],
         host=state[17] if state[17] != "-" else state[4],
         port=int(state[18]),
-        admin=MAINT if told & _MAINTENANCE_BITS else DRAIN if told & _DRAIN_BITS else READY,
+        admin=MAINT if told & _TOLD_MAINT else DRAIN if told & _TOLD_DRAIN else READY,
         status=row["status"],
         checked=row.get("check_status") not in ("INI", "* INI"),
         sessions=int(row["scur"] or 0),

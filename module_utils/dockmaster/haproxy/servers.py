@@ -19,6 +19,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+=()\[\]| -]*\Z")
 _AT_START = {"init-addr": 1}
 """Words of a server line that only say what happens while HAProxy starts, and how many follow each."""
 
+_FROM_THE_START = ("pool-max-conn", "-1", "pool-purge-delay", "5s", "error-limit", "10")
+"""What each server of the file has unless its line says otherwise, and one that is added at run time has not: without
+the first two HAProxy keeps no connection to it open, without the last the first error counts as too many."""
+
 
 @dataclass(frozen=True)
 class Server:
@@ -105,7 +109,7 @@ def _defaults(settings: Settings, service: Service) -> Iterator[str]:
 
 
 def _at_run_time(words: Sequence[str]) -> str | None:
-    kept, rest = [], list(words)
+    kept, rest = list(_FROM_THE_START), list(words)
     while rest:
         word = rest.pop(0)
         if word in _AT_START:

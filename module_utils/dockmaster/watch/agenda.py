@@ -12,8 +12,9 @@ class Agenda:
         self._due: dict[str, float] = {}
 
     def soon(self, what: str, seconds: float = 0.0) -> None:
-        """See to something after so many seconds, unless that is planned already."""
-        self._due.setdefault(what, time.monotonic() + seconds)
+        """See to something after so many seconds, unless that is planned for earlier already."""
+        at = time.monotonic() + seconds
+        self._due[what] = min(self._due.get(what, at), at)
 
     def due(self, what: str, again: float | None = None) -> bool:
         """Whether it is time for something; it is then off the agenda.
@@ -34,4 +35,5 @@ class Agenda:
 
     def wait(self, longest: float) -> float:
         """Seconds until the next thing is due."""
-        return max(0.0, min(min(self._due.values(), default=longest) - time.monotonic(), longest))
+        now = time.monotonic()
+        return max(0.0, min([now + longest, *self._due.values()]) - now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from ..errors import RuntimeApiError
+from ..errors import RuntimeApiError, RuntimeApiSilent
 from ..haproxy.changes import DRAINED, Change, add, delete, drain, leave, ready, remove
 from ..haproxy.runtime import DRAIN, MAINT, READY, Running, Runtime, ServerState
 from ..haproxy.servers import Key, Server
@@ -54,17 +54,31 @@ class Balancer:
         """The server gets traffic as soon as its check passes; raises RuntimeApiError."""
         state = self._servers.get(server.key)
         if state is None:
-            self._carry_out(add(server, self._first_check))
-            self._new[server.key] = server
-            self._servers[server.key] = ServerState(
-                server.section, server.name, server.host, server.port, READY, "DOWN", False, 0, 0, 0, 0
-            )
+            self._add(server)
         elif change := ready(server, state):
             if state.admin == MAINT and self.deletes and self._deleted(state.key):
                 self.serve(server)
                 return
             self._carry_out(change)
             self._servers[server.key] = replace(state, host=server.host, port=server.port, admin=READY)
+
+    def _add(self, server: Server) -> None:
+        try:
+            self._carry_out(add(server, self._first_check))
+        except RuntimeApiSilent:
+            raise
+        except RuntimeApiError:
+            # A pass may have been quicker.
+            there = [state for state in self._runtime.servers(server.section) if state.key == server.key]
+            if not there:
+                raise
+            self._servers[server.key] = there[0]
+            self.serve(server)
+            return
+        self._new[server.key] = server
+        self._servers[server.key] = ServerState(
+            server.section, server.name, server.host, server.port, READY, "DOWN", False, 0, 0, 0, 0
+        )
 
     def rest(self, key: Key) -> bool:
         """No new traffic for a server in doubt, unless it is the last usable one; returns whether it is so now."""

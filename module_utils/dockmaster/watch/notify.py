@@ -17,7 +17,7 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
         microseconds = environment.get("WATCHDOG_USEC", "")
-        self.interval = int(microseconds) / 1e6 / 3 if microseconds.isdigit() else None
+        self.interval = int(microseconds) / 1e6 / 3 if microseconds.isdecimal() and int(microseconds) else None
         """Seconds after which it wants to be told again that the watcher is alive; None for never."""
 
     def ready(self) -> None:

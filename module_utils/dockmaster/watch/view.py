@@ -90,9 +90,10 @@ class View:
                     now.setdefault(backend.container_id, {})[key_of(services[name], backend)] = placed
         scope = set(ids) if ids is not None else {*self._containers.get(host, ()), *now}
         changed: dict[str, set[Key]] = {}
-        for container in scope.difference(newer):
+        # Those that are gone come first: another may have taken the place of one.
+        for container in sorted(scope.difference(newer), key=now.__contains__):
             before = self.keys((host, container))
-            after = now.get(container, {})
+            after = {key: one for key, one in now.get(container, {}).items() if self._free(key, (host, container))}
             keys = {key for key in before | after.keys() if self.placed.get(key) != after.get(key)}
             if keys:
                 changed[container] = keys
@@ -122,6 +123,11 @@ class View:
                     there = {key: self.placed[key] for key in self.keys((host, backend.container_id))}
                     there[key_of(service, backend)] = Placed(service, backend, fit=True)
                     self._put(host, backend.container_id, there)
+
+    def _free(self, key: Key, container: ContainerKey) -> bool:
+        """Whether no other container is this server: only a host that lies shows two of one short id."""
+        placed = self.placed.get(key)
+        return placed is None or placed.container == container
 
     def _put(self, host: str, container: str, placed: Mapping[Key, Placed]) -> None:
         for key in self._keys.pop((host, container), ()):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from .. import draining, remembered, state
 from ..discovery import backends_of
@@ -105,7 +105,6 @@ class Watcher:
         self._held = None
         self._agenda = Agenda()
         self._view = View()
-        self._told: dict[ContainerKey, float] = {}
         self._postponed: set[Key] = set()
         self._touched: dict[ContainerKey, float] = {}
         self._lost: dict[str, str] = {}
@@ -129,6 +128,9 @@ class Watcher:
                 self._of_host.setdefault(server.name, []).append(service)
         self._silent = set(self._servers)
         settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
+        # Who was told to stop before this configuration, or this watcher, is stopping still.
+        self._told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
+        self._see_to_the_end_of_stop_grace()
         self._followers = [
             Follower(server, self._messages, settings.watch.resync_interval) for server in self._servers.values()
         ]
@@ -195,11 +197,15 @@ class Watcher:
         self._because("it still runs after stop_grace")
         for container in over:
             del self._told[container]
-            self._settle(self._view.keys(container))
         self._say_who_was_told()
+        for container in over:
+            self._settle(self._view.keys(container))
 
     def _say_who_was_told(self) -> None:
+        self._see_to_the_end_of_stop_grace()
         draining.save(self._settings.haproxy.run_directory, self._told)
+
+    def _see_to_the_end_of_stop_grace(self) -> None:
         if self._told:
             self._agenda.soon("stop_grace", min(self._told.values()) - time.monotonic())
 
@@ -230,19 +236,28 @@ class Watcher:
         self._because(event.action, heard.at)
         if event.action in GONE:
             self._touched[container] = heard.at
-            self._follow(self._view.gone(container))
             if self._told.pop(container, None):
                 self._say_who_was_told()
+            self._follow(self._view.gone(container))
         elif event.action == "pause":
             self._touched[container] = heard.at
             self._settle(self._view.unfit(container))
-        else:
-            placed = self._view.placed
-            stopping = {key for key in keys if event.stops(placed[key].service.discovery.stop_signals)}
-            if stopping:
-                self._told[container] = heard.at + self._settings.watch.stop_grace
-                self._settle(stopping)
+        elif self._tells_to_stop(heard):
+            try:
+                self._settle(keys)
+            finally:
+                # Also where HAProxy does not answer: it is drained later then.
                 self._say_who_was_told()
+
+    def _tells_to_stop(self, heard: Heard) -> bool:
+        """Whether a container is about to stop from now on."""
+        container = (heard.host, heard.event.container)
+        discoveries = [self._view.placed[key].service.discovery for key in self._view.keys(container)]
+        until = heard.at + self._settings.watch.stop_grace
+        if not any(heard.event.stops(one.stop_signals) for one in discoveries) or until <= time.monotonic():
+            return False
+        self._told[container] = until
+        return True
 
     def _take_answer(self, told: Told) -> None:
         host = told.host
@@ -262,11 +277,16 @@ class Watcher:
         self._agenda.soon("save", SAVE)
         if self._lost.pop(host, None):
             self._say(logline(docker_host=host, state="answers"))
-        for container, keys in changed.items():
-            heard = events.get(container)
-            self._because(heard.event.action if heard else "resync", heard.at if heard else None)
-            self._follow(keys)
         self._heard_from(host)
+        for container, heard in events.items():
+            # One that was told to stop before anything was known of it.
+            if (host, container) not in self._told and self._tells_to_stop(heard):
+                changed.setdefault(container, set()).update(self._view.keys((host, container)))
+                self._say_who_was_told()
+        for container, keys in changed.items():
+            led = events.get(container)
+            self._because(led.event.action if led else "resync", led.at if led else None)
+            self._follow(keys)
 
     def _take_silence(self, lost: Lost) -> None:
         """Losing sight of a Docker host is not the same as its containers being gone."""
@@ -304,13 +324,18 @@ class Watcher:
         if not self._balancer.worker:
             return
         for key in sorted(keys):
-            try:
+            with self._one_at_a_time():
                 self._settle_one(key)
-            except RuntimeApiSilent:
-                raise
-            except RuntimeApiError as error:
-                # One that HAProxy refuses holds up none of the others.
-                self._failed(error)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """A server that HAProxy refuses holds up none of the others."""
+        try:
+            yield
+        except RuntimeApiSilent:
+            raise
+        except RuntimeApiError as error:
+            self._failed(error)
 
     def _settle_one(self, key: Key) -> None:
         self._postponed.discard(key)
@@ -338,7 +363,8 @@ class Watcher:
         wanted = all_servers(self._settings, found)
         self._defaults = wanted.keys() - self._view.placed.keys()
         for key in self._defaults:
-            self._balancer.serve(wanted[key])
+            with self._one_at_a_time():
+                self._balancer.serve(wanted[key])
         served = {section for section, _ in wanted}
         self._balancer.let_go(
             key

@@ -6,8 +6,7 @@ import json
 
 import docker
 import pytest
-from ask import containers, get, steady, within
-from conftest import cron_at_work
+from ask import containers, cron_at_work, get, steady, within
 from testinfra.host import Host
 from watched import agrees, in_haproxy, log, now, serves, start, started, tell, worker
 

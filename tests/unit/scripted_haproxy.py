@@ -1,0 +1,128 @@
+"""A scripted runtime socket, to answer as versions of HAProxy do that the machine does not have."""
+
+from __future__ import annotations
+
+import re
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HELP_3_0 = """The following commands are valid at this level:
+  add server <bk>/<srv>                   : create a new server
+  del server <bk>/<srv>                   : remove a dynamically added server
+  enable health   <bk>/<srv>              : enable health checks
+  set server <bk>/<srv> [opts]            : change a server's state, weight, address or ssl
+  show info [desc|json|typed|float]*      : report information about the running process
+  show servers state [<backend>]          : dump volatile server information
+  show stat [desc|json|no-maint|typed|up]*: report counters for each proxy and server
+  wait {-h|<delay_ms>} cond [args...]     : wait the specified delay or condition
+"""
+_STATE = (
+    "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
+    "srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state "
+    "bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr "
+    "srv_agent_addr srv_agent_port"
+)
+_STAT = "# pxname,svname,scur,stot,status,weight,act,bck,lastchg,check_status,req_tot,"
+_ADMIN = {"ready": 0, "drain": 8, "maint": 1}
+
+
+class ScriptedHAProxy:
+    """What the socket answers: change the attributes at any time.
+
+    Attributes:
+        path: of the socket.
+        structure: in its description.
+        sections: the sections that it has.
+        servers: of each, with what each was told: ``ready``, ``drain`` or ``maint``.
+        answers: instead of carrying out a command that begins so; a refusal changes nothing.
+        help: its answer to ``help``.
+        hang: whether it takes commands and answers none.
+        commands: those that changed something, in order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.structure = ""
+        self.sections = ["web"]
+        self.servers: dict[tuple[str, str], str] = {}
+        self.ports: dict[tuple[str, str], int] = {}
+        self.answers: dict[str, str] = {}
+        self.help = HELP_3_0
+        self.hang = False
+        self.commands: list[str] = []
+        self.over = threading.Event()
+
+    def answer(self, command: str) -> str:
+        """What it says to one command."""
+        if command == "show info":
+            return f"Name: HAProxy\nVersion: 3.0.11\nPid: 77\ndescription: dockmaster {self.structure}\n"
+        if command == "help":
+            return self.help
+        if command.startswith("show servers state"):
+            return f"1\n{_STATE}\n{''.join(map(self._state, self.servers))}\n"
+        if command.startswith("show stat "):
+            return f"{_STAT}\n{''.join(map(self._backend if ' 2 ' in command else self._stat, self._which(command)))}\n"
+        self.commands.append(command)
+        for begin, told in self.answers.items():
+            if command.startswith(begin):
+                return told
+        return self._change(command)
+
+    def _which(self, command: str) -> list[tuple[str, str]]:
+        return [(name, "BACKEND") for name in self.sections] if " 2 " in command else list(self.servers)
+
+    def _state(self, key: tuple[str, str]) -> str:
+        section, name = key
+        number = 3 + self.sections.index(section)
+        admin, port = _ADMIN[self.servers[key]], self.ports[key]
+        return f"{number} {section} 1 {name} 127.0.0.1 2 {admin} 1 1 5 6 3 4 6 0 0 0 - {port} - 0 0 - - 0\n"
+
+    def _stat(self, key: tuple[str, str]) -> str:
+        return f"{key[0]},{key[1]},0,0,{'UP' if self.servers[key] == 'ready' else 'MAINT'},1,1,0,5,L7OK,0,\n"
+
+    def _backend(self, key: tuple[str, str]) -> str:
+        usable = sum(told == "ready" for (section, _), told in self.servers.items() if section == key[0])
+        return f"{key[0]},BACKEND,0,0,UP,1,{usable},0,5,,0,\n"
+
+    def _change(self, command: str) -> str:
+        words = command.split()
+        section, _, name = words[2].partition("/")
+        if words[:2] == ["add", "server"]:
+            self.servers[section, name] = "maint"
+            self.ports[section, name] = int(words[3].rpartition(":")[2])
+            return "New server registered.\n\n"
+        if words[:2] == ["del", "server"]:
+            del self.servers[section, name]
+            return "Server deleted.\n\n"
+        if state := re.search(r" state (ready|drain|maint)\Z", command):
+            self.servers[section, name] = state[1]
+        return "\n"
+
+
+@contextmanager
+def scripted_haproxy(path: Path) -> Iterator[ScriptedHAProxy]:
+    """Listen on a Unix socket for as long as the block lasts."""
+    haproxy = ScriptedHAProxy(path)
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            line = self.rfile.readline().decode().strip()
+            if haproxy.hang:
+                haproxy.commands.append(line)
+                haproxy.over.wait(30)
+                return
+            self.wfile.write("".join(haproxy.answer(one.strip()) for one in line.split(";")).encode())
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield haproxy
+        finally:
+            haproxy.over.set()
+            server.shutdown()
+            thread.join(10)

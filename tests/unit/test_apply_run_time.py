@@ -1,0 +1,339 @@
+"""Servers that come and go at run time, on a real HAProxy: without a reload wherever that can be."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from dockmaster import draining, sync
+from dockmaster.haproxy.runtime import Runtime, ServerState
+from dockmaster.model import Backend
+from dockmaster.settings import Settings, parse
+from waiting import until
+
+Start = Callable[[], None]
+
+
+def backend(number: int, port: int = 49000, **more: Any) -> Backend:
+    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
+
+
+def name(number: int) -> str:
+    return backend(number).server_name(with_host=False)
+
+
+def make(
+    settings: Settings, template: str, *backends: Backend, doubtful: Sequence[Backend] = (), renew: bool = False
+) -> sync.Report:
+    found = sync.Found({"web": backends}, doubtful={"web": doubtful})
+    return sync.one_pass(settings, template, lambda _: found, renew=renew)
+
+
+def runtime(settings: Settings) -> Runtime:
+    return Runtime(str(settings.haproxy.socket_file_path))
+
+
+def state(settings: Settings, number: int) -> ServerState:
+    return next(one for one in runtime(settings).servers() if one.name == name(number))
+
+
+def done(report: sync.Report) -> list[tuple[str, str]]:
+    return [(change.kind, change.server[1]) for change in report.applied.changes]
+
+
+def with_options(plain: dict[str, Any], options: str) -> Settings:
+    plain["services"]["web"]["haproxy"]["server_options"] = options
+    return parse(plain, "test")
+
+
+@contextmanager
+def open_request(port: int, waiting: socket.socket) -> Iterator[socket.socket]:
+    """A request that is under way: its server has it and does not answer yet."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        waiting.settimeout(10)
+        server, _ = waiting.accept()
+        with server:
+            server.settimeout(10)
+            assert server.recv(65536)
+            yield client
+
+
+def test_a_server_is_added_drained_removed_and_readied(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1))
+    start_haproxy()
+    assert done(make(settings, template, backend(1), backend(2))) == [("added", name(2))]
+    assert state(settings, 2).usable
+    assert done(make(settings, template, backend(1))) == [("drained", name(2))]
+    # Nothing was under way, so it is out at once.
+    assert state(settings, 2).admin == "maint"
+    assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
+    assert state(settings, 2).usable
+    assert f"server {name(2)} " in settings.haproxy.config_file_path.read_text()
+
+
+def test_a_checked_server_gets_no_traffic_before_its_check(
+    settings: Settings, template: str, start_haproxy: Start
+) -> None:
+    make(settings, template)
+    start_haproxy()
+    make(settings, template, backend(1))
+    assert (state(settings, 1).admin, state(settings, 1).status) == ("ready", "DOWN")
+
+
+def test_a_drained_server_finishes_what_it_has_and_goes_then(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    with socket.create_server(("127.0.0.1", 0)) as waiting:
+        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        make(settings, template, slow)
+        start_haproxy()
+        with open_request(plain["services"]["web"]["haproxy"]["port"], waiting):
+            make(settings, template)
+            assert [one.admin for one in runtime(settings).servers()] == ["drain"]
+            assert make(settings, template).applied.action == "none"
+            assert [one.sessions for one in runtime(settings).servers()] == [1]
+        until(lambda: runtime(settings).servers()[0].sessions == 0)
+        assert done(make(settings, template)) == [("removed", slow.server_name(with_host=False))]
+
+
+def test_a_drain_that_outlives_its_time_ends_and_cuts_nothing(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    plain["haproxy"]["drain_timeout"] = 1
+    settings = with_options(plain, "")
+    with socket.create_server(("127.0.0.1", 0)) as waiting:
+        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        make(settings, template, slow)
+        start_haproxy()
+        until(lambda: runtime(settings).servers()[0].since > 1)
+        with open_request(plain["services"]["web"]["haproxy"]["port"], waiting) as client:
+            make(settings, template)
+            assert runtime(settings).servers()[0].admin == "drain"
+            until(lambda: make(settings, template).applied.changes)
+            assert runtime(settings).servers()[0].admin == "maint"
+            client.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+
+
+def test_a_server_moves_to_another_address(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    """A default server of the operator's keeps its name when its address changes."""
+    plain["services"]["web"]["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": 49001}]
+    settings = with_options(plain, "")
+    make(settings, template)
+    start_haproxy()
+    for host, port in (("127.0.0.2", 49002), ("::1", 49002), ("::1", 49003)):
+        plain["services"]["web"]["default_servers"][0].update(host=host, port=port)
+        moved = parse(plain, "test")
+        assert done(make(moved, template)) == [("readied", "last")]
+        server = runtime(settings).servers()[0]
+        assert (server.host, server.port, server.usable) == (host, port, True)
+        assert make(moved, template).applied.action == "none"
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "reason"),
+    [
+        ({"server_options": 'check sni str("web") ssl verify none'}, "its options can only be read from the file"),
+        (
+            {"cookie_value_method": "name", "listen": ["mode http", "cookie S insert"]},
+            "'cookie' option is not accepted",
+        ),
+        ({"listen": ["mode http", "balance source"]}, "backend must use consistent hashing|[Dd]ynamic"),
+        ({"server_options": "check no-check"}, "'no-check' option is not accepted"),
+    ],
+)
+def test_what_only_the_file_can_say_is_one_reload_that_tells_why(
+    plain: dict[str, Any], template: str, start_haproxy: Start, haproxy: dict[str, Any], reason: str
+) -> None:
+    plain["services"]["web"]["haproxy"].update(haproxy)
+    settings = parse(plain, "test")
+    make(settings, template)
+    start_haproxy()
+    applied = make(settings, template, backend(1)).applied
+    assert applied.action == "reload"
+    assert re.search(reason, applied.reason)
+    assert make(settings, template, backend(1)).applied.action == "none"
+    # To drain it there is no need to.
+    assert make(settings, template).applied.action == "runtime"
+
+
+def test_servers_that_are_gone_are_dropped_by_one_reload_when_too_many_have_gathered(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    plain["haproxy"]["dead_servers"] = 2
+    settings = with_options(plain, "")
+    make(settings, template)
+    start_haproxy()
+    make(settings, template, *map(backend, range(1, 5)))
+    assert make(settings, template, backend(1)).applied.action == "runtime"
+    applied = make(settings, template, backend(1)).applied
+    assert (applied.action, applied.reason) == ("reload", "3 servers that are gone are dropped")
+    assert [one.name for one in runtime(settings).servers()] == [name(1)]
+    assert make(settings, template, backend(1)).applied.action == "none"
+
+
+def test_the_last_usable_server_stays_though_docker_holds_it_unfit(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    report = make(settings, template, backend(1), doubtful=[backend(2)])
+    assert (done(report), report.kept) == ([("drained", name(2))], [])
+    assert state(settings, 2).admin == "drain"
+    report = make(settings, template, doubtful=[backend(1), backend(2)])
+    assert (done(report), report.kept) == ([], [f"web/{name(1)}"])
+    assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("readied", name(2))]
+    assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("drained", name(1))]
+
+
+def test_a_server_in_doubt_is_drained_and_goes_no_further(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    for _ in range(3):
+        make(settings, template, backend(1), doubtful=[backend(2)])
+        assert state(settings, 2).admin == "drain"
+
+
+def test_a_container_that_was_told_to_stop_gets_no_traffic_from_a_pass(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    run = settings.haproxy.run_directory
+    draining.save(run, {("localhost", backend(2).container_id): time.monotonic() + 30})
+    assert done(make(settings, template, backend(1), backend(2))) == [("drained", name(2))]
+    assert make(settings, template, backend(1), backend(2)).applied.action == "none"
+    draining.save(run, {})
+    assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
+
+
+@pytest.mark.parametrize("told", ["maint", "drain"])
+def test_a_wanted_server_that_somebody_took_out_by_hand_is_readied(
+    plain: dict[str, Any], template: str, start_haproxy: Start, told: str
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1))
+    start_haproxy()
+    runtime(settings).change([f"set server web/{name(1)} state {told}"])
+    assert done(make(settings, template, backend(1))) == [("readied", name(1))]
+    assert state(settings, 1).usable
+
+
+def test_the_operators_own_sections_are_left_alone(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    plain["haproxy"]["extra_sections"] = {"backend own": ["server mine 127.0.0.1:9", "server other 127.0.0.1:9"]}
+    settings = with_options(plain, "")
+    make(settings, template, backend(1))
+    start_haproxy()
+    runtime(settings).change(["set server own/other state maint"])
+    make(settings, template)
+    own = {one.name: one.admin for one in runtime(settings).servers() if one.proxy == "own"}
+    assert own == {"mine": "ready", "other": "maint"}
+    assert make(settings, template).applied.action == "none"
+
+
+def test_a_server_that_was_down_waits_for_its_check_after_a_reload(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    plain["services"]["web"]["haproxy"]["listen"] = ["mode http"]
+    settings = with_options(plain, "check inter 100ms fall 1 rise 1")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        up = Backend("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
+        make(settings, template, up, backend(1))
+        start_haproxy()
+        until(lambda: state(settings, 1).status == "DOWN")
+        until(lambda: all(one.checked for one in runtime(settings).servers()))
+        plain["services"]["web"]["haproxy"]["listen"].append("description another")
+        changed = with_options(plain, "check inter 1h fall 1 rise 1")
+        assert make(changed, template, up, backend(1), backend(2)).applied.action == "reload"
+        usable = {one.name for one in runtime(settings).servers() if one.usable}
+        assert usable == {up.server_name(with_host=False)}
+
+
+def test_a_renewal_is_a_reload_that_tells_why(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1))
+    start_haproxy()
+    applied = make(settings, template, backend(1), renew=True).applied
+    assert (applied.action, applied.reason) == ("reload", "new servers that stay down are checked as the file says")
+
+
+def test_without_a_socket_it_reloads_and_says_so(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    """HAProxy has a socket here, to see it by; the configuration's reader is told of none."""
+    make(parse(plain, "test"), template, backend(1))
+    start_haproxy()
+    blind = parse(plain | {"haproxy": {k: v for k, v in plain["haproxy"].items() if k != "socket_file_path"}}, "test")
+    applied = make(blind, template, backend(1), backend(2)).applied
+    assert applied.action == "reload"
+    assert "socket" in applied.reason
+    assert make(blind, template, backend(1), backend(2)).applied.action == "none"
+
+
+def test_a_hosts_name_is_dialled_by_its_address(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    settings = with_options(plain, "")
+    make(settings, template)
+    start_haproxy()
+    named = Backend("localhost", "a" * 64, "localhost", 49001)
+    assert make(settings, template, named).applied.action == "runtime"
+    (server,) = runtime(settings).servers()
+    assert server.host in ("127.0.0.1", "::1")
+    assert make(settings, template, named).applied.action == "none"
+
+
+def test_a_hosts_name_without_an_address_is_left_to_the_file(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template)
+    start_haproxy()
+    named = Backend("localhost", "a" * 64, "no-such-host.invalid", 49001)
+    applied = make(settings, template, named).applied
+    assert (applied.action, applied.reason.split(":")[0]) == ("reload", "web/aaaaaaaaaaaa_49001")
+    assert make(settings, template, named).applied.action == "none"
+    assert not runtime(settings).servers()[0].usable
+
+
+def test_a_server_that_its_line_disables_is_readied_once(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "disabled")
+    make(settings, template, backend(1))
+    start_haproxy()
+    assert done(make(settings, template, backend(1))) == [("readied", name(1))]
+    assert make(settings, template, backend(1)).applied.action == "none"
+
+
+def test_another_weight_of_a_server_that_stays_is_a_reload(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1, weight=10))
+    start_haproxy()
+    assert make(settings, template, backend(1, weight=20)).applied.action == "reload"
+    assert state(settings, 1).weight == 20
+
+
+def test_a_pass_leaves_what_it_did_for_status(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    settings = with_options(plain, "")
+    make(settings, template)
+    start_haproxy()
+    make(settings, template, backend(1))
+    left = json.loads((settings.haproxy.run_directory / "sync.json").read_text())
+    assert left["changes"][f"web/{name(1)}"][1:] == ["added", "pass"]
+    assert list(left["answers"]) == ["localhost"]

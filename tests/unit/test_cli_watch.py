@@ -1,0 +1,115 @@
+"""The command beside a watcher: status, the watcher itself, and the pass that it asks for; Docker is simulated."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from conftest import TEMPLATE, Run
+from dockmaster import requested
+from waiting import until
+from watching import Watched
+
+
+def test_status_agrees_beside_a_watcher_and_tells_the_last_change_and_its_cause(run: Run, watching: Watched) -> None:
+    watching.start(3)
+    watching.up(3)
+    kept = watching.settings.haproxy.run_directory / "watch.json"
+    until(kept.exists)
+    done = run("status", "--config", watching.file)
+    assert done.returncode == 0, done.stdout
+    line = next(line for line in done.stdout.splitlines() if "web-3" in line)
+    assert line.split()[5:7] == ["running", "UP"]
+    assert line.endswith("added (start)")
+    assert "docker host localhost: answers" in done.stdout
+
+
+def test_status_tells_a_container_that_is_stopping_and_fails_where_it_is_the_last(run: Run, watching: Watched) -> None:
+    watching.gone(2)
+    watching.event(2, "die")
+    watching.is_told(2, "maint")
+    watching.event(1, "kill", signal="15")
+    until(lambda: (watching.settings.haproxy.run_directory / "draining.json").exists())
+    done = run("status", "--config", watching.file, "--json")
+    assert done.returncode == 1
+    status = json.loads(done.stdout)
+    assert [(row["docker"], row["haproxy"]) for row in status["servers"]] == [("stopping", "UP")]
+    assert not status["healthy"]
+    assert "stays: it is the last one usable" in status["problems"][0]
+
+
+def test_status_tells_since_when_a_host_is_silent(run: Run, watching: Watched) -> None:
+    watching.sync()
+    watching.api.status = 500
+    done = run("status", "--config", watching.file, "--json")
+    assert done.returncode == 1
+    status = json.loads(done.stdout)
+    (source,) = status["sources"]
+    assert not source["answers"]
+    assert 0 <= source["age"] < 60
+    assert "status 500" in source["error"]
+    assert {row["docker"] for row in status["servers"]} == {"unknown"}
+    assert "docker host localhost: last answered" in run("status", "--config", watching.file).stdout
+
+
+def test_status_again_and_again_ends_quietly_on_an_interrupt(command: Path, watching: Watched) -> None:
+    arguments: list[str | Path] = [command, "status", "--config", watching.file, "--watch", "0.1"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        shown = [process.stdout.readline() for _ in range(10)]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+    assert len([line for line in shown if line.startswith("\x1b[H\x1b[2JSERVICE")]) >= 2
+
+
+def test_watch_refuses_in_one_sentence_a_configuration_without_a_socket(run: Run, around: Watched) -> None:
+    del around.plain["haproxy"]["socket_file_path"]
+    around.write()
+    done = run("watch", "--config", around.file)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"dockmaster: {around.file}: haproxy.socket_file_path: is missing; the watcher changes servers there\n"
+    )
+
+
+def test_the_command_watches_until_it_is_told_to_end(
+    command: Path, around: Watched, start_haproxy: Callable[[], None]
+) -> None:
+    around.run(1)
+    around.first_pass()
+    start_haproxy()
+    arguments: list[str | Path] = [command, "watch", "--config", around.file]
+    environment = {name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"}
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "state=ready docker_hosts=1 servers=1\n"
+        around.start(2)
+        assert process.stdout.readline().startswith("change=added service=web server=020202020202_")
+        around.up(1, 2)
+        process.terminate()
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+
+
+def test_a_pass_that_was_asked_for_is_made_and_reloads_where_that_is_asked(run: Run, watching: Watched) -> None:
+    run_directory = watching.settings.haproxy.run_directory
+    worker = watching.runtime.info()["Pid"]
+    arguments: list[str | Path] = ["sync", "--requested", "--config", watching.file, "--template", TEMPLATE]
+    requested.request(run_directory)
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (0, "dockmaster: nothing to do\n")
+    assert not (run_directory / requested.FILE).exists()
+    assert watching.runtime.info()["Pid"] == worker
+    requested.request(run_directory, renew=True)
+    assert "new servers that stay down are checked as the file says" in run(*arguments).stdout
+    assert watching.runtime.info()["Pid"] != worker
+    assert not (run_directory / requested.FILE).exists()

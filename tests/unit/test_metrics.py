@@ -1,0 +1,75 @@
+"""The figures for Prometheus: they read back, and a damaged file costs no pass."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from dockmaster.metrics import PassMetrics, WatchMetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def values(path: Path) -> dict[tuple[str, tuple[str, ...]], float]:
+    return {
+        (sample.name.removeprefix("dockmaster_"), tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+
+
+def test_what_was_counted_reads_back(tmp_path: Path) -> None:
+    metrics = WatchMetrics(tmp_path)
+    metrics.changes.labels("added").inc()
+    metrics.applied.observe(0.003)
+    metrics.last_answer.labels("one").set_to_current_time()
+    metrics.save()
+    read = values(tmp_path / "dockmaster_watch.prom")
+    assert read["watch_changes_total", ("added",)] == 1
+    assert read["watch_event_to_applied_seconds_count", ()] == 1
+    assert read["watch_event_to_applied_seconds_bucket", ("0.0025",)] == 0
+    assert read["watch_event_to_applied_seconds_bucket", ("0.005",)] == 1
+    assert abs(read["watch_source_last_answer_timestamp_seconds", ("one",)] - time.time()) < 60
+
+
+def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None:
+    for _ in range(3):
+        metrics = PassMetrics(tmp_path)
+        metrics.passes.labels("done").inc()
+        metrics.changes.labels("drained").inc(2)
+        metrics.reloads.inc()
+        metrics.save()
+    read = values(tmp_path / "dockmaster_sync.prom")
+    assert read["sync_passes_total", ("done",)] == 3
+    assert read["sync_changes_total", ("drained",)] == 6
+    assert read["sync_reloads_total", ()] == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{{",
+        "dockmaster_sync_passes_total",
+        'dockmaster_sync_passes_total{result="do',
+        'dockmaster_sync_passes_total{other="done"} 3\n',
+        "dockmaster_sync_reloads_total many\n",
+        "dockmaster_sync_reloads_total -3\n",
+        "dockmaster_sync_reloads_total NaN\n",
+        "\x00\xff",
+    ],
+)
+def test_a_damaged_file_begins_anew(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "dockmaster_sync.prom"
+    path.write_bytes(text.encode("latin-1"))
+    metrics = PassMetrics(tmp_path)
+    metrics.passes.labels("done").inc()
+    metrics.save()
+    assert values(path)["sync_passes_total", ("done",)] == 1
+    assert values(path)["sync_reloads_total", ()] == 0
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+    for folder in (None, tmp_path / "none"):
+        metrics = PassMetrics(folder)
+        metrics.save()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,63 @@
+"""What the watcher tells systemd, over a real datagram socket."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dockmaster.watch.notify import Notifier
+from waiting import until
+from watching import Watched
+
+
+@pytest.fixture
+def manager(folder: Path) -> Iterator[socket.socket]:
+    """The service manager's end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(folder / "notify.sock"))
+        listening.settimeout(10)
+        yield listening
+
+
+def test_it_says_what_the_manager_waits_for(manager: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+    notifier.ready()
+    notifier.alive()
+    notifier.status("3 servers")
+    assert [manager.recv(100) for _ in range(3)] == [b"READY=1", b"WATCHDOG=1", b"STATUS=3 servers"]
+
+
+def test_an_abstract_socket_is_spoken_to() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind("")
+        listening.settimeout(10)
+        Notifier({"NOTIFY_SOCKET": f"@{listening.getsockname()[1:].decode()}"}).ready()
+        assert listening.recv(100) == b"READY=1"
+
+
+def test_without_a_manager_nothing_is_said() -> None:
+    notifier = Notifier({})
+    notifier.ready()
+    assert notifier.interval is None
+
+
+@pytest.mark.parametrize(
+    ("usec", "seconds"), [("30000000", 10.0), ("", None), ("soon", None), ("-1", None), ("0", None)]
+)
+def test_the_watchdog_is_told_three_times_in_its_time(usec: str, seconds: float | None) -> None:
+    assert Notifier({"WATCHDOG_USEC": usec}).interval == seconds
+
+
+def test_a_simulated_watcher_is_ready_once_haproxy_was_looked_at_and_alive_from_the_start(
+    around: Watched, start_haproxy: Callable[[], None], manager: socket.socket
+) -> None:
+    around.run(1)
+    around.first_pass()
+    around.watch(Notifier({"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "300000"}), ready=False)
+    assert [manager.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+    start_haproxy()
+    until(lambda: manager.recv(100) == b"READY=1")
+    assert around.told(1) == "ready"
+    until(lambda: manager.recv(100) == b"WATCHDOG=1")

@@ -1,0 +1,69 @@
+"""The runtime socket: what HAProxy answers, and what is made of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from dockmaster import sync
+from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
+from dockmaster.haproxy.runtime import Runtime
+from dockmaster.model import Backend
+from dockmaster.settings import parse
+from scripted_haproxy import scripted_haproxy
+from waiting import until
+
+ONE = Backend("localhost", "a" * 64, "127.0.0.1", 49001)
+
+
+def test_a_section_is_found_beside_a_frontend_of_its_name(
+    plain: dict[str, Any], template: str, start_haproxy: Callable[[], None]
+) -> None:
+    plain["services"]["web"]["haproxy"].update(frontend=["maxconn 100"], server_options="")
+    settings = parse(plain, "test")
+    sync.one_pass(settings, template, lambda _: sync.Found({"web": [ONE]}))
+    start_haproxy()
+    runtime = Runtime(str(settings.haproxy.socket_file_path))
+    assert runtime.usable_servers("web") == 1
+    assert [state.name for state in runtime.servers("web")] == ["aaaaaaaaaaaa_49001"]
+
+
+def test_a_section_that_is_not_there_is_an_error_where_it_matters(
+    plain: dict[str, Any], template: str, start_haproxy: Callable[[], None]
+) -> None:
+    settings = parse(plain, "test")
+    sync.one_pass(settings, template, lambda _: sync.Found({}))
+    start_haproxy()
+    runtime = Runtime(str(settings.haproxy.socket_file_path))
+    with pytest.raises(RuntimeApiError, match="there is no section api"):
+        runtime.usable_servers("api")
+    assert runtime.usable_servers("web") == 0
+    assert runtime.servers("api") == []
+
+
+def test_nobody_there_is_silence(folder: Any) -> None:
+    with pytest.raises(RuntimeApiSilent, match="no answer to 'show info'"):
+        Runtime(str(folder / "none.sock")).info()
+
+
+def test_a_scripted_haproxy_that_never_ends_its_answer_is_silence_in_bounded_time(folder: Any) -> None:
+    with scripted_haproxy(folder / "haproxy.sock") as haproxy:
+        haproxy.hang = True
+        begun = time.monotonic()
+        with pytest.raises(RuntimeApiSilent):
+            Runtime(str(haproxy.path), timeout=0.3).info()
+        assert time.monotonic() - begun < 5
+        until(lambda: haproxy.commands)
+
+
+@pytest.mark.parametrize("answer", ["No such server.\n", "\n" * 60 + "Require 'backend/server'.\n", "\n \n?"])
+def test_a_scripted_refusal_is_told_in_haproxys_words_at_once(folder: Any, answer: str) -> None:
+    with scripted_haproxy(folder / "haproxy.sock") as haproxy:
+        haproxy.answers["set server"] = answer
+        begun = time.monotonic()
+        with pytest.raises(RuntimeApiError, match=rf"answer to 'set server .*': {re.escape(answer.split()[0])}"):
+            Runtime(str(haproxy.path)).change(["set server web/a state ready"])
+        assert time.monotonic() - begun < 5

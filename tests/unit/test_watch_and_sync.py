@@ -1,0 +1,98 @@
+"""A watcher and passes at once, on a real HAProxy with a real client; Docker is simulated."""
+
+from __future__ import annotations
+
+import http.client
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from waiting import until
+from watching import Watched
+
+Start = Callable[[], None]
+
+
+@contextmanager
+def passes(around: Watched, over: threading.Event) -> Iterator[list[str]]:
+    """Two that make a pass after the other; what they did."""
+    done: list[str] = []
+
+    def work() -> None:
+        while not over.is_set() and len(done) < 1000:
+            done.append(around.sync().applied.action)
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        yield done
+        assert all(worker.is_alive() for worker in workers), "a pass has failed"
+    finally:
+        over.set()
+        for worker in workers:
+            worker.join(60)
+
+
+@contextmanager
+def client(port: int, over: threading.Event) -> Iterator[list[int]]:
+    """A steady client over new connections and kept ones; its statuses, 0 for none."""
+    statuses: list[int] = []
+
+    def work(kept: bool) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        while not over.is_set() and len(statuses) < 100_000:
+            try:
+                connection.request("GET", "/")
+                with connection.getresponse() as response:
+                    response.read()
+                    statuses.append(response.status)
+            except OSError:
+                statuses.append(0)
+                connection.close()
+            if not kept:
+                connection.close()
+        connection.close()
+
+    clients = [threading.Thread(target=work, args=(kept,)) for kept in (True, False)]
+    for one in clients:
+        one.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        for one in clients:
+            one.join(60)
+
+
+def test_watcher_and_two_passes_at_once_come_to_the_same_and_lose_no_request(
+    around: Watched, start_haproxy: Start
+) -> None:
+    webs = {number: around.run(number) for number in (1, 2)}
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2)
+    over = threading.Event()
+    chance = random.Random(4)
+    running = {1, 2}
+    with client(around.service["haproxy"]["port"], over) as statuses, passes(around, over) as done:
+        until(lambda: len(statuses) > 20 and len(done) > 2)
+        for number in range(3, 15):
+            webs[number] = around.start(number)
+            around.up(number)
+            running.add(number)
+            leaving = chance.choice(sorted(running - {number}))
+            around.event(leaving, "kill", signal="15")
+            until(lambda one=leaving: around.told(one) != "ready")  # type: ignore[misc]
+            running.discard(leaving)
+            around.gone(leaving)
+            around.event(leaving, "die")
+    usable = {one.name.partition("_")[0] for one in around.runtime.servers() if one.usable}
+    assert usable == {f"{number:02x}" * 6 for number in running}
+    assert around.sync().applied.action in ("none", "write", "runtime")
+    assert around.sync().applied.action == "none"
+    assert set(statuses) == {200}
+    assert "reload" not in done
+    assert not [line for line in around.log if "error=" in line]

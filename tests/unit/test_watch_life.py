@@ -1,0 +1,216 @@
+"""The life of a container, as a simulated Docker host tells it, and what a real HAProxy does with its server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from dockmaster import draining
+from waiting import until
+from watching import Watched, container_id
+
+Start = Callable[[], None]
+
+
+def test_a_simulated_start_brings_traffic_only_once_the_check_passes(watching: Watched) -> None:
+    web = watching.web()
+    web.status = 500
+    watching.start(3, web)
+    until(lambda: [one.status for one in watching.servers(3)] == ["DOWN"])
+    assert [watching.ask() for _ in range(6)] == [200] * 6
+    assert web.served == 0
+    web.status = 200
+    watching.up(3)
+    until(lambda: watching.ask() == 200 and web.served)
+
+
+def test_a_simulated_container_with_a_healthcheck_waits_until_it_is_healthy(watching: Watched) -> None:
+    web = watching.start(3, status="Up 1 second (health: starting)")
+    asked = len(watching.api.requests)
+    until(lambda: len(watching.api.requests) > asked + 1)
+    watching.run(3, web, status="Up 2 seconds (healthy)")
+    assert watching.servers(3) == []
+    watching.event(3, "health_status: healthy")
+    watching.up(3)
+
+
+def test_a_simulated_unhealthy_container_is_drained_until_it_is_healthy(watching: Watched) -> None:
+    web = watching.start(3, status="Up 1 second (healthy)")
+    watching.up(3)
+    watching.run(3, web, status="Up 2 seconds (unhealthy)")
+    watching.event(3, "health_status: unhealthy")
+    watching.is_told(3, "drain")
+    watching.run(3, web, status="Up 3 seconds (healthy)")
+    watching.event(3, "health_status: healthy")
+    watching.up(3)
+
+
+@pytest.mark.parametrize("signal", ["15", "9", "3", "TERM", "", "x" * 100])
+def test_a_simulated_kill_drains_at_once(watching: Watched, signal: str) -> None:
+    watching.event(1, "kill", signal=signal)
+    watching.is_told(1, "drain")
+    # Passes are told as well.
+    told = ("localhost", container_id(1))
+    until(lambda: told in draining.load(watching.settings.haproxy.run_directory, 30))
+
+
+def test_requests_under_way_finish_after_a_simulated_kill(watching: Watched, around: Watched) -> None:
+    web = around.web()
+    watching.start(3, web)
+    watching.up(3)
+    watching.event(1, "kill", signal="15")
+    watching.event(2, "kill", signal="15")
+    watching.is_told(1, "drain")
+    watching.is_told(2, "drain")
+    web.held.clear()
+    statuses: list[int] = []
+    client = threading.Thread(target=lambda: statuses.append(watching.ask()))
+    client.start()
+    until(lambda: web.served)
+    watching.start(4)
+    watching.up(4)
+    watching.event(3, "kill", signal="15")
+    watching.is_told(3, "drain")
+    assert watching.ask() == 200
+    web.held.set()
+    client.join(20)
+    assert (statuses, web.served) == ([200], 1)
+
+
+def test_a_simulated_container_that_still_runs_after_stop_grace_gets_traffic_again(
+    around: Watched, start_haproxy: Start
+) -> None:
+    around.plain["watch"]["stop_grace"] = 1
+    around.run(1)
+    around.run(2)
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2)
+    around.event(1, "kill", signal="15")
+    around.is_told(1, "drain")
+    around.up(1)
+    around.said("change=readied", 'cause="it still runs after stop_grace"')
+    # In step: nobody is told to stop any more.
+    until(lambda: not draining.load(around.settings.haproxy.run_directory, 1))
+
+
+@pytest.mark.parametrize("signal", ["1", "10", "12", "28"])
+def test_a_simulated_signal_that_stops_nothing_drains_nothing(watching: Watched, signal: str) -> None:
+    watching.event(1, "kill", signal=signal)
+    # What comes after it is done, so it is over.
+    watching.event(2, "kill", signal="15")
+    watching.is_told(2, "drain")
+    assert watching.told(1) == "ready"
+
+
+def test_a_simulated_signal_stops_where_the_service_says_so(around: Watched, start_haproxy: Start) -> None:
+    around.service["discovery"]["stop_signals"] = ["USR1", 3]
+    around.run(1)
+    around.run(2)
+    around.run(3)
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2, 3)
+    around.event(1, "kill", signal="15")
+    around.event(2, "kill", signal="10")
+    around.is_told(2, "drain")
+    assert around.told(1) == "ready"
+
+
+def test_a_simulated_forged_signal_costs_no_more_than_a_late_drain(watching: Watched) -> None:
+    """A label of the name "signal" overwrites the event's own."""
+    watching.event(1, "kill", signal="28")
+    watching.gone(1)
+    watching.event(1, "die", signal="28")
+    watching.is_told(1, "maint")
+
+
+def test_a_simulated_pause_drains_at_once_and_its_end_brings_traffic_back(watching: Watched) -> None:
+    port = watching.servers(1)[0].port
+    watching.gone(1)
+    web = watching.web()
+    web.port = port
+    watching.run(1, web, state="paused", status="Up 1 second (Paused)")
+    watching.event(1, "pause")
+    watching.is_told(1, "drain")
+    watching.run(1, web)
+    watching.event(1, "unpause")
+    watching.up(1)
+
+
+@pytest.mark.parametrize("action", ["die", "stop", "destroy"])
+def test_a_simulated_end_is_out_at_once_whatever_the_list_still_says(watching: Watched, action: str) -> None:
+    watching.event(1, action)
+    watching.is_told(1, "maint")
+    watching.gone(1)
+    watching.said("change=removed", f"cause={action}", "after_ms=")
+
+
+def test_a_simulated_restart_on_another_port_is_another_server(watching: Watched) -> None:
+    before = watching.servers(1)[0].name
+    watching.event(1, "kill", signal="15")
+    watching.event(1, "die")
+    watching.event(1, "stop")
+    watching.start(1)
+    watching.event(1, "restart")
+    until(lambda: [one.name for one in watching.servers(1) if one.usable] not in ([], [before]))
+    assert {one.name: one.admin for one in watching.servers(1)}[before] == "maint"
+
+
+def test_a_simulated_network_that_goes_and_comes_changes_the_port(watching: Watched) -> None:
+    before = watching.servers(1)[0].name
+    watching.api.containers[0]["Ports"] = []
+    watching.event(1, "disconnect")
+    watching.is_told(1, "maint")
+    watching.run(1)
+    watching.event(1, "connect")
+    until(lambda: [one.name for one in watching.servers(1) if one.usable] not in ([], [before]))
+
+
+def test_the_last_usable_server_stays_when_all_simulated_containers_are_unhealthy(watching: Watched) -> None:
+    for raw in watching.api.containers:
+        raw["Status"] = "Up 3 seconds (unhealthy)"
+    for number in (1, 2):
+        watching.event(number, "health_status: unhealthy")
+    until(lambda: sorted((watching.told(1), watching.told(2))) == ["drain", "ready"])
+    assert watching.ask() == 200
+    for raw in watching.api.containers:
+        raw["Status"] = "Up 4 seconds (healthy)"
+    for number in (1, 2):
+        watching.event(number, "health_status: healthy")
+    watching.up(1, 2)
+
+
+def test_the_last_simulated_container_serves_until_it_is_dead(watching: Watched) -> None:
+    watching.gone(2)
+    watching.event(2, "die")
+    watching.is_told(2, "maint")
+    watching.event(1, "kill", signal="15")
+    until(lambda: draining.load(watching.settings.haproxy.run_directory, 30))
+    assert watching.ask() == 200
+    watching.gone(1)
+    watching.event(1, "die")
+    watching.is_told(1, "maint")
+    assert watching.ask() == 503
+
+
+def test_the_last_simulated_container_is_drained_as_soon_as_another_serves(watching: Watched) -> None:
+    watching.gone(2)
+    watching.event(2, "die")
+    watching.event(1, "kill", signal="15")
+    watching.is_told(2, "maint")
+    watching.start(3)
+    watching.up(3)
+    watching.is_told(1, "drain")
+    watching.said("change=drained", 'cause="another server is usable"')
+
+
+def test_a_simulated_event_is_applied_in_no_time(watching: Watched) -> None:
+    begun = time.monotonic()
+    watching.event(1, "kill", signal="15")
+    watching.is_told(1, "drain")
+    assert time.monotonic() - begun < 2
