@@ -1,0 +1,55 @@
+"""How much of everything is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The size of each measurement.
+
+    Attributes:
+        systems: which are compared.
+        intervals: seconds between the looks of those that look at intervals; None as each comes.
+        starts: containers started for convergence.
+        dead: servers that are down, and for how many seconds their cost is looked at.
+        churn: starts, stops, restarts and rolls of each kind of application.
+        stops: stops for each kind of address.
+        rounds: of throughput.
+        round_seconds: of each such round.
+        idle_seconds: how long is idled.
+        idle_containers: with how many containers.
+        sizes: numbers of servers for the scale.
+        changes: single changes measured at each size.
+    """
+
+    systems: tuple[str, ...] = ("cron", "easyhaproxy")
+    intervals: int | None = None
+    starts: int = 50
+    dead: int = 100
+    dead_seconds: float = 30
+    churn: int = 200
+    stops: int = 20
+    rounds: int = 10
+    round_seconds: float = 5
+    idle_seconds: float = 60
+    idle_containers: int = 10
+    sizes: tuple[int, ...] = (10, 100, 1000, 10_000)
+    changes: int = 20
+
+
+SMOKE = Plan(
+    intervals=1,
+    starts=2,
+    dead=10,
+    dead_seconds=1,
+    churn=4,
+    stops=1,
+    rounds=1,
+    round_seconds=0.5,
+    idle_seconds=1,
+    idle_containers=2,
+    sizes=(10, 100),
+    changes=2,
+)

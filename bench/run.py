@@ -1,0 +1,64 @@
+"""The measurements, one after the other, inside the namespaces that ``python -m bench`` makes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from . import command, convergence, engine, machine, report
+from .figures import Figure, Results
+from .place import RESULTS, RUN
+from .plan import SMOKE, Plan
+
+MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
+    "convergence": convergence.measure,
+}
+
+
+def main() -> int:
+    """Measure what is asked for; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    names = os.environ.get("BENCH", "").split()
+    parser.add_argument("names", nargs="*", default=names or list(MEASUREMENTS), metavar="MEASUREMENT")
+    parser.add_argument("--smoke", action="store_true", help="everything in miniature, to see that it works")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for what comes out")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(MEASUREMENTS)
+    if unknown:
+        parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
+    prepare()
+    try:
+        measure(options.names, SMOKE if options.smoke else Plan(), options.results)
+    finally:
+        engine.wipe()
+    return 0
+
+
+def prepare() -> None:
+    """Make the namespaces usable: a loopback, and a /run that nobody else sees."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "bench", "/run"], check=True)
+    RUN.mkdir()
+    engine.wipe()
+    command.install()
+
+
+def measure(names: Sequence[str], plan: Plan, folder: Path) -> None:
+    """Make the measurements, keep and print what comes out."""
+    about = machine.describe()
+    for name in names:
+        when, began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), time.monotonic()
+        figures = MEASUREMENTS[name](plan)
+        results = Results(name, when, time.monotonic() - began, about, asdict(plan), figures)
+        results.save(folder)
+        print(f"\n{report.text(results)}\n", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
