@@ -15,6 +15,8 @@ class Plan:
         starts: containers started for convergence.
         dead: servers that are down, and for how many seconds their cost is looked at.
         churn: starts, stops, restarts and rolls of each kind of application.
+        churn_polled: the same for systems that look at intervals: each change waits for such a look.
+        kinds: the kinds of application; empty for all.
         stops: stops for each kind of address.
         rounds: of throughput.
         round_seconds: of each such round.
@@ -30,6 +32,8 @@ class Plan:
     dead: int = 100
     dead_seconds: float = 30
     churn: int = 200
+    churn_polled: int = 40
+    kinds: tuple[str, ...] = ()
     stops: int = 20
     rounds: int = 10
     round_seconds: float = 5
@@ -40,11 +44,14 @@ class Plan:
 
 
 SMOKE = Plan(
+    systems=("cron",),
     intervals=1,
     starts=2,
     dead=10,
     dead_seconds=1,
     churn=4,
+    churn_polled=4,
+    kinds=("finishes what it accepted",),
     stops=1,
     rounds=1,
     round_seconds=0.5,

@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import command, convergence, engine, machine, report
+from . import addresses, churn, command, convergence, engine, idle, machine, report, throughput
 from .figures import Figure, Results
 from .place import RESULTS, RUN
 from .plan import SMOKE, Plan
 
 MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "convergence": convergence.measure,
+    "churn": churn.measure,
+    "addresses": addresses.measure,
+    "throughput": throughput.measure,
+    "idle": idle.measure,
 }
 
 

@@ -142,19 +142,17 @@ def one_shots(config: Path) -> Iterator[None]:
 
 
 @contextmanager
-def cron(interval: float = 5) -> Iterator[System]:
-    """The passes with the published ports of this machine's containers."""
-    with folder("cron") as where, passes(configuration(where), interval) as system:
+def cron(interval: float = 5, **more: Any) -> Iterator[System]:
+    """The passes; by default with the published ports of this machine's containers."""
+    with folder("cron") as where, passes(configuration(where, **more), interval) as system:
         yield system
 
 
 @contextmanager
-def watch() -> Iterator[System]:
+def watch(**more: Any) -> Iterator[System]:
     """The watcher, likewise."""
-    with folder("watch") as where:
-        config = configuration(where, run_directory=str(where / "run"))
-        with watcher(config) as system:
-            yield system
+    with folder("watch") as where, watcher(configuration(where, run_directory=str(where / "run"), **more)) as system:
+        yield system
 
 
 @contextmanager
