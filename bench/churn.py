@@ -14,19 +14,12 @@ from .containers import BALANCER_PORT, LOOPBACK, Running, run, running
 from .engine import engine
 from .figures import Figure
 from .load import Booked, load
-from .plan import Plan
+from .plan import DRAINED, KINDS, Plan
 from .probe import first_answer
 from .systems import SERVICE, Start, System, chosen
 from .waiting import until
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
-KINDS = {
-    "finishes what it accepted": "finish",
-    "closes idle connections first": "close",
-    "exits at once": "exit",
-    "is drained, then exits at once": "exit",
-}
-DRAINED = "is drained, then exits at once"
 STARTS: tuple[dict[str, str], ...] = ({}, {"START_DELAY": "0.5"}, {"FAIL_SECONDS": "0.5"})
 """A container serves at once, or listens late, or answers 500 at first."""
 
@@ -36,7 +29,7 @@ def measure(plan: Plan) -> list[Figure]:
     figures = []
     with engine() as client:
         for name, start in chosen(plan):
-            for kind in plan.kinds or KINDS:
+            for kind in plan.kinds:
                 figures += _run(client, start, kind, plan)
                 print(f"churn: {name}, {kind}: done", flush=True)
     return figures
@@ -164,7 +157,7 @@ def _figures(system: System, kind: str, booked: Booked, stops: int, reloads: int
         Figure("failed that may be repeated (GET)", of, "", [len(booked.failures) - post], at_most=0 if ours else None),
         Figure("failed POST", of, "", [post], at_most=0 if ours and not may_lose else None),
         Figure("failed POST a stop", of, "", [post / max(1, stops)]),
-        *(Figure(f"failed {what}", of, "", [count]) for what, count in sorted(kinds.items())),
+        *(Figure(f"failed {what}", of, "", [count], detail=True) for what, count in sorted(kinds.items())),
         Figure("reloads", of, "", [reloads], at_most=0 if ours else None),
         Figure("latency, median", of, "ms", [booked.quantile(0.5)]),
         Figure("latency, 99 %", of, "ms", [booked.quantile(0.99)]),

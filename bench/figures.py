@@ -22,6 +22,7 @@ class Figure:
         size: how many servers there were, where that is varied.
         at_most: the goal for the median.
         at_least: likewise.
+        detail: whether it only says more of another figure: pages and plots leave it out.
     """
 
     what: str
@@ -31,6 +32,7 @@ class Figure:
     size: int | None = None
     at_most: float | None = None
     at_least: float | None = None
+    detail: bool = False
 
     @property
     def median(self) -> float:

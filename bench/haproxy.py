@@ -59,7 +59,7 @@ def haproxy(config: Path, pid_file: Path, stats: Path) -> Iterator[HAProxy]:
     """Run HAProxy with a configuration that has a runtime socket."""
     subprocess.run([HAPROXY, "-c", "-f", config], check=True, stdout=subprocess.DEVNULL)
     master = stats.with_name("master.sock")
-    command = [HAPROXY, "-W", "-S", f"{master}", "-f", config, "-p", pid_file]
+    command: list[str | Path] = [HAPROXY, "-W", "-S", f"{master}", "-f", config, "-p", pid_file]
     log = stats.with_name("haproxy.log")
     with started(command, log) as process:
         ready(process, log, lambda: _answers(stats, "show info") and _answers(master, "show proc"))

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+KINDS = {
+    "finishes what it accepted": "finish",
+    "closes idle connections first": "close",
+    "exits at once": "exit",
+    "is drained, then exits at once": "exit",
+}
+"""Kinds of application by what they do when they are told to stop, and their ON_TERM."""
+DRAINED = "is drained, then exits at once"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -16,8 +25,9 @@ class Plan:
         dead: servers that are down, and for how many seconds their cost is looked at.
         churn: starts, stops, restarts and rolls of each kind of application.
         churn_polled: the same for systems that look at intervals: each change waits for such a look.
-        kinds: the kinds of application; empty for all.
+        kinds: the kinds of application.
         stops: stops for each kind of address.
+        ways: the kinds of address.
         rounds: of throughput.
         round_seconds: of each such round.
         idle_seconds: how long is idled.
@@ -33,8 +43,9 @@ class Plan:
     dead_seconds: float = 30
     churn: int = 200
     churn_polled: int = 40
-    kinds: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = tuple(KINDS)
     stops: int = 20
+    ways: tuple[str, ...] = ("published on loopback", "published on the bridge", "own")
     rounds: int = 10
     round_seconds: float = 5
     idle_seconds: float = 60
@@ -53,6 +64,7 @@ SMOKE = Plan(
     churn_polled=4,
     kinds=("finishes what it accepted",),
     stops=1,
+    ways=("own",),
     rounds=1,
     round_seconds=0.5,
     idle_seconds=1,

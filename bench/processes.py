@@ -83,16 +83,24 @@ def usage(roots: Iterable[int]) -> dict[str, Usage]:
     for pid in tree(roots):
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
         name, _, rest = stat.partition("(")[2].rpartition(")")
         fields = rest.split()
-        memory = {line.split()[0]: int(line.split()[1]) * 1024 for line in rollup.splitlines()[1:]}
+        memory = _memory(pid)
         cpu = sum(int(field) for field in fields[11:15]) / _TICKS
         whose = "haproxy" if name == "haproxy" else "discovery"
         total[whose] += Usage(cpu, memory.get("Rss:", 0), memory.get("Pss:", 0))
     return total
+
+
+def _memory(pid: int) -> dict[str, int]:
+    """What the kernel says of a process's memory in bytes: nothing, where it has ended and nobody waited for it yet."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return {line.split()[0]: int(line.split()[1]) * 1024 for line in lines}
 
 
 def tree(roots: Iterable[int]) -> list[int]:

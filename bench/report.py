@@ -32,7 +32,7 @@ def text(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """The table for a page; columns that are empty throughout are left out."""
-    table: list[Sequence[str]] = [HEAD, *rows(results.figures)]
+    table: list[Sequence[str]] = [HEAD, *rows(figure for figure in results.figures if not figure.detail)]
     used = [column for column in range(len(HEAD)) if any(row[column] for row in table[1:])]
     lines = [f"| {' | '.join(row[column] for column in used)} |" for row in table]
     return "\n".join([lines[0], "|---" * len(used) + "|", *lines[1:]])

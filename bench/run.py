@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from . import addresses, churn, command, convergence, engine, idle, machine, report, throughput
+from . import addresses, churn, command, convergence, dead, engine, idle, machine, report, scale, smoke, throughput
 from .figures import Figure, Results
-from .place import RESULTS, RUN
+from .place import CACHE, RESULTS, RUN
 from .plan import SMOKE, Plan
 
 MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
@@ -22,6 +22,8 @@ MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "addresses": addresses.measure,
     "throughput": throughput.measure,
     "idle": idle.measure,
+    "dead": dead.measure,
+    "scale": scale.measure,
 }
 
 
@@ -38,10 +40,12 @@ def main() -> int:
         parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
     prepare()
     try:
-        measure(options.names, SMOKE if options.smoke else Plan(), options.results)
+        results = measure(options.names, SMOKE if options.smoke else Plan(), options.results)
     finally:
         engine.wipe()
-    return 0
+    said = [f"{one.measurement}: {what}" for one in results for what in smoke.wrong(one.figures) if options.smoke]
+    print(*said, sep="\n", file=sys.stderr, end="")
+    return 1 if said else 0
 
 
 def prepare() -> None:
@@ -53,15 +57,20 @@ def prepare() -> None:
     command.install()
 
 
-def measure(names: Sequence[str], plan: Plan, folder: Path) -> None:
+def measure(names: Sequence[str], plan: Plan, folder: Path) -> list[Results]:
     """Make the measurements, keep and print what comes out."""
     about = machine.describe()
+    made = []
     for name in names:
         when, began = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), time.monotonic()
         figures = MEASUREMENTS[name](plan)
         results = Results(name, when, time.monotonic() - began, about, asdict(plan), figures)
         results.save(folder)
+        made.append(results)
         print(f"\n{report.text(results)}\n", flush=True)
+    # It has a virtual environment of its own: the rest needs none of what it brings.
+    subprocess.run([CACHE / "plots" / "bin" / "python", "-m", "bench.plots", folder], check=True)
+    return made
 
 
 if __name__ == "__main__":

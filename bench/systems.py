@@ -170,11 +170,16 @@ def easyhaproxy(interval: int = 10) -> Iterator[System]:
         }
         log = where / "easyhaproxy.log"
         with started([EASYHAPROXY], log, environment) as process:
-            reloads: Callable[[], int] = lambda: log.read_text().count("Reloading...")
+
+            def reloads() -> int:
+                return log.read_text().count("Reloading...")
+
             yield System("EasyHAProxy", interval, [process.pid], reloads, None, log)
 
 
-SYSTEMS: Mapping[str, Start] = {"cron": cron, "easyhaproxy": easyhaproxy}
+SYSTEMS: Mapping[str, Start] = {"watch": watch, "cron": cron, "easyhaproxy": easyhaproxy}
+OURS: Mapping[str, Callable[[Path], AbstractContextManager[System]]] = {"watch": watcher, "cron": passes}
+"""Those that follow any configuration of Dockmaster's."""
 
 
 def chosen(plan: Plan) -> Iterator[tuple[str, Start]]:

@@ -1,4 +1,4 @@
-"""The application that is balanced in the measurements: small, so that it starts quickly, and as told by its environment.
+"""The application that is balanced in the measurements: small, so that it starts quickly, and does as it is told.
 
 ``GET /`` and ``POST /`` are answered at once, ``/slow`` after SLOW seconds (2), with the container's name.
 START_DELAY: seconds before it listens. FAIL_SECONDS: seconds from then on in which it answers 500.
@@ -187,7 +187,7 @@ def health() -> int:
         return 1
 
 
-def main() -> None:
+def main() -> int:
     """Listen, and answer until the end."""
     told, teller = socket.socketpair()
     teller.setblocking(False)
@@ -196,6 +196,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     time.sleep(START_DELAY)
     Server().serve(told)
+    return 0
 
 
 if __name__ == "__main__":
