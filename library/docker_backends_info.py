@@ -115,6 +115,12 @@ backends:
     maxconn:
       description: The connections at one time that its label asks for, where that counts.
       type: int
+doubtful:
+  description:
+    - As RV(backends), of containers that run and that Docker holds unfit, paused or unhealthy.
+    - They are no backends; M(haproxy_backends) lets the last usable server of a service go on though.
+  returned: success
+  type: dict
 refused:
   description: Containers that were meant for a service and cannot serve it, each with the reason.
   returned: success
@@ -157,7 +163,7 @@ def main() -> None:
     if MISSING and module.check_mode:
         module.warn(f"{MISSING[0]} is not installed yet, so Docker cannot be asked")
         empty: dict[str, list[object]] = {name: [] for name in module.params["services"]}
-        module.exit_json(backends=empty, refused=[], can_talk_to_docker=False)
+        module.exit_json(backends=empty, doubtful={}, refused=[], can_talk_to_docker=False)
     if MISSING:
         module.fail_json(
             msg=missing_required_lib(MISSING[0]), exception=MISSING[1], backends={}, can_talk_to_docker=False
@@ -172,7 +178,7 @@ def main() -> None:
     try:
         settings = parse({"services": module.params["services"]}, "the task's parameters")
         host = DockerHost(name, module.params["docker_host"], module.params["timeout"])
-        found, refused = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
+        listed = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
     except SourceError as error:
         module.fail_json(msg=str(error), can_talk_to_docker=False)
     except DockmasterError as error:
@@ -180,17 +186,17 @@ def main() -> None:
     finally:
         if host:
             host.close()
-    module.exit_json(
-        backends={
+    by_service = {
+        which: {
             service.name: [
                 {**one.as_dict(), "name": one.server_name(with_host=service.named_with_host)}
-                for one in found[service.name]
+                for one in some[service.name]
             ]
             for service in settings.services
-        },
-        refused=[refusal.as_dict() for refusal in refused],
-        can_talk_to_docker=True,
-    )
+        }
+        for which, some in (("backends", listed.backends), ("doubtful", listed.doubtful))
+    }
+    module.exit_json(**by_service, refused=[refusal.as_dict() for refusal in listed.refused], can_talk_to_docker=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ options:
     description: What all services share of their section C(discovery), such as C(servers).
     type: dict
     default: {}
+  watch:
+    description: What the watcher and passes have to agree upon, as the section C(watch) of the configuration file.
+    type: dict
+    default: {}
   template:
     description: The text of the template.
     type: str
@@ -38,6 +42,12 @@ options:
       - Backends by service, as M(docker_backends_info) returns them, of all Docker hosts together.
       - Without it the Docker hosts of the configuration are asked over their TCP API.
     type: dict
+  doubtful:
+    description:
+      - As O(backends), of containers that run and that Docker holds unfit, as M(docker_backends_info) returns them.
+      - One of them goes on serving where its service has no other usable server.
+    type: dict
+    default: {}
   unknown_hosts:
     description:
       - Names of Docker hosts that could not be asked. Their last known backends stay. They are not
@@ -87,13 +97,28 @@ RETURN = r"""
 action:
   description:
     - What was done, or in check mode would be.
-    - V(none); V(write) where HAProxy does not run or is not to be told; V(reload).
+    - V(none); V(write) where HAProxy does not run, is not to be told or runs so already; V(runtime) where servers
+      changed without a reload; V(reload).
   returned: success
   type: str
 message:
   description: The same in a line for people, with the servers that came and went.
   returned: success
   type: str
+changes:
+  description: What was done to each server without a reload, in order.
+  returned: success
+  type: list
+  elements: dict
+reload_reason:
+  description: Why it was a reload where servers alone had changed; empty otherwise.
+  returned: success
+  type: str
+kept:
+  description: Servers that go on serving though Docker holds their containers unfit, for there is no other.
+  returned: success
+  type: list
+  elements: str
 backends:
   description: The backends of each service that are now in the file, those of unknown hosts as last known.
   returned: success
@@ -136,8 +161,8 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 try:
     from ansible.module_utils.dockmaster import summary, sync
     from ansible.module_utils.dockmaster.errors import ConfigRefused, DockmasterError, SettingsError
-    from ansible.module_utils.dockmaster.haproxy import config
     from ansible.module_utils.dockmaster.haproxy.apply import wait_until_checked
+    from ansible.module_utils.dockmaster.haproxy.servers import all_servers
     from ansible.module_utils.dockmaster.model import Backend
     from ansible.module_utils.dockmaster.settings import parse
     from ansible.module_utils.dockmaster.settings_file import load
@@ -150,9 +175,11 @@ SPEC = {
     "services": {"type": "dict"},
     "haproxy": {"type": "dict", "default": {}},
     "discovery": {"type": "dict", "default": {}},
+    "watch": {"type": "dict", "default": {}},
     "template": {"type": "str"},
     "config": {"type": "path"},
     "backends": {"type": "dict"},
+    "doubtful": {"type": "dict", "default": {}},
     "unknown_hosts": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "int", "default": 0},
 }
@@ -187,7 +214,7 @@ def main() -> None:
 
 def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """A pass with the task's parameters; returns the module's result."""
-    given = {key: params[key] for key in ("services", "haproxy", "discovery")}
+    given = {key: params[key] for key in ("services", "haproxy", "discovery", "watch")}
     settings = load(Path(params["config"])) if params["config"] else parse(given, "the task's parameters")
     template = params["template"] or Path(params["config"]).with_name("haproxy.cfg.j2").read_text("utf-8")
     find = None if params["backends"] is None else (lambda _: _given(params))
@@ -195,7 +222,7 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     path = settings.haproxy.config_file_path
     waited: list[str] = []
     if params["wait"] and report.changed and not check_mode:
-        servers = config.server_names(settings, report.backends)
+        servers = all_servers(settings, report.backends)
         waited = wait_until_checked(settings.haproxy, servers, params["wait"])
     return {
         **report.as_dict(),
@@ -212,14 +239,22 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
 def _given(params: dict[str, Any]) -> sync.Found:
     """The backends of the task's parameters, checked."""
+    return sync.Found(
+        _backends(params, "backends"),
+        unknown={name: f"{name} could not be asked" for name in params["unknown_hosts"]},
+        doubtful=_backends(params, "doubtful"),
+    )
+
+
+def _backends(params: dict[str, Any], which: str) -> dict[str, list[Backend]]:
     backends: dict[str, list[Backend]] = {}
-    for service, entries in params["backends"].items():
+    for service, entries in params[which].items():
         for number, entry in enumerate(entries):
             try:
                 backends.setdefault(service, []).append(Backend.from_dict(entry))
             except ValueError as error:
-                raise SettingsError(f"the task's parameters: backends.{service}[{number}]: {error}") from None
-    return sync.Found(backends, unknown={name: f"{name} could not be asked" for name in params["unknown_hosts"]})
+                raise SettingsError(f"the task's parameters: {which}.{service}[{number}]: {error}") from None
+    return backends
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""The command: ``dockmaster sync``, ``dockmaster check`` and ``dockmaster status``."""
+"""The command: ``dockmaster sync``, ``watch``, ``check`` and ``status``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from . import __version__, summary, sync
-from . import status as status_
+from . import __version__, requested
 from .errors import DockmasterError, SettingsError
-from .settings import DEFAULT_INTERVAL, Settings
-from .settings_file import load
+from .settings import DEFAULT_INTERVAL
+from .settings_file import SettingsFile, load
 
 CONFIG = "/etc/dockmaster/dockmaster.yml"
 TEMPLATE = "/etc/dockmaster/haproxy.cfg.j2"
@@ -25,6 +26,8 @@ WRONG = 2
 PARTLY = 3
 """Exit status: some Docker hosts did not answer; the rest was applied."""
 
+CLEAR = "\x1b[H\x1b[2J"
+"""What empties a terminal's screen."""
 AS_CONFIGURED = 0.0
 _MINUTE = 58.0
 """Seconds that repeated passes go on: cron starts the next process at the full minute."""
@@ -41,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DockmasterError as error:
         print(f"dockmaster: {error}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        return 0
     except PermissionError as error:
         print(f"dockmaster: {error.filename}: {error.strerror}; run it as root", file=sys.stderr)
         return FAILED
@@ -72,7 +77,14 @@ def _parser() -> argparse.ArgumentParser:
         help="go on for a minute, a pass every so many seconds (as many as the shortest check_interval of the "
         "configuration, if none are given), and print changes and failures only: for cron",
     )
+    one.add_argument(
+        "--requested", action="store_true", help="make the pass that the watcher has asked for: for its path unit"
+    )
     one.set_defaults(run=_sync)
+
+    follow = commands.add_parser("watch", help="follow Docker's events, and change HAProxy's servers as they happen")
+    _common(follow)
+    follow.set_defaults(run=_watch)
 
     check = commands.add_parser("check", help="say whether the configuration is right, and change nothing")
     _common(check)
@@ -80,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
 
     look = commands.add_parser("status", help="each server as Docker and as HAProxy see it")
     _common(look)
+    look.add_argument(
+        "--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, until interrupted"
+    )
     look.set_defaults(run=_status)
     return parser
 
@@ -124,8 +139,20 @@ def _sync(options: argparse.Namespace) -> int:
 
 
 def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
+    # What renders is imported where it is needed: the watcher, which always runs, is small without it.
+    from . import summary, sync
+    from .metrics import Metrics
+
     settings = load(options.config)
-    report = sync.one_pass(settings, _template(options.template), check_mode=options.check)
+    metrics = Metrics("sync", None if options.check else settings.watch.metrics_directory)
+    metrics.go_on()
+    renew = options.requested and requested.take(settings.haproxy.run_directory)
+    try:
+        report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
+    except DockmasterError:
+        metrics.passes.labels("failed").inc()
+        metrics.save()
+        raise
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
     elif not quiet or report.changed:
@@ -134,7 +161,30 @@ def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
             print(f"dockmaster: note: {note}")
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
+    metrics.passes.labels("partly" if report.unknown else "done").inc()
+    for change in report.applied.changes:
+        metrics.changes.labels(change.kind).inc()
+    if report.applied.action == "reload":
+        metrics.reloads.inc()
+    metrics.last_pass.set_to_current_time()
+    metrics.save()
     return PARTLY if report.unknown else 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from .watch.notify import Notifier
+    from .watch.watcher import Watcher
+
+    file = SettingsFile(options.config)
+    if file.settings.haproxy.socket_file_path is None:
+        raise SettingsError(
+            f"{options.config}: haproxy.socket_file_path: is missing; the watcher changes servers there"
+        )
+    watcher = Watcher(file.settings, file.changed, partial(print, flush=True), Notifier())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: watcher.end())
+    watcher.run()
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -150,18 +200,16 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from . import status
+
     settings = load(options.config)
-    current = status_.status(settings, _found(settings))
-    print(json.dumps(current.as_dict(), indent=2) if options.json else status_.table(current))
-    return 0 if current.healthy else FAILED
-
-
-def _found(settings: Settings) -> sync.Found:
-    """What Docker says; for a status, silence of all hosts is a finding like another."""
-    try:
-        return sync.ask(settings)
-    except DockmasterError as error:
-        return sync.Found({}, (), {"every Docker host": str(error)})
+    while True:
+        current = status.of(settings)
+        text = json.dumps(current.as_dict(), indent=2) if options.json else status.table(current)
+        print(f"{CLEAR}{text}" if options.watch and not options.json else text, flush=True)
+        if not options.watch:
+            return 0 if current.healthy else FAILED
+        time.sleep(options.watch)
 
 
 def _template(path: Path) -> str:

@@ -53,6 +53,11 @@ class Container:
         """Whether Docker holds it fit to serve."""
         return self.state == "running" and self.health in (None, "healthy")
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether it runs, and Docker holds it unfit: it may be better than none."""
+        return self.state == "paused" or (self.state == "running" and self.health == "unhealthy")
+
     @classmethod
     def parse(cls, raw: object) -> Container:
         """Read one entry of ``GET /containers/json``; raises ValueError with what is wrong."""

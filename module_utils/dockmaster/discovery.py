@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from .addresses import dialled, published
@@ -21,6 +22,21 @@ Resolve = Callable[[str], str | None]
 """The image that a container was made from, by its id, or None where the Docker host does not say."""
 
 
+@dataclass(frozen=True)
+class Listed:
+    """What a Docker host's list says.
+
+    Attributes:
+        backends: by the service's name; an empty list is a fact.
+        doubtful: those whose containers run and that Docker holds unfit: paused, or unhealthy.
+        refused: containers that cannot serve, and why.
+    """
+
+    backends: dict[str, list[Backend]]
+    doubtful: dict[str, list[Backend]]
+    refused: list[Refusal]
+
+
 def backends_of(
     services: Iterable[Service],
     docker_host: str,
@@ -29,7 +45,7 @@ def backends_of(
     *,
     known: Known | None = None,
     resolve: Resolve | None = None,
-) -> tuple[dict[str, list[Backend]], list[Refusal]]:
+) -> Listed:
     """The backends of each service on one Docker host.
 
     Args:
@@ -39,12 +55,10 @@ def backends_of(
         listed: the entries of ``GET /containers/json``.
         known: what was attributed before stays so, though its tag has moved on.
         resolve: asks for the image of a container that Docker shows by id.
-
-    Returns:
-        Backends by the service's name (an empty list is a fact), and what was refused and why.
     """
     services = list(services)
     found: dict[str, list[Backend]] = {service.name: [] for service in services}
+    doubtful: dict[str, list[Backend]] = {service.name: [] for service in services}
     refused: list[Refusal] = []
     seen: set[str] = set()
     named: set[tuple[str, str]] = set()
@@ -57,7 +71,7 @@ def backends_of(
             refused.append(Refusal("", docker_host, f"entry {number} of the list", str(error)))
             continue
         seen.add(container.id)
-        if not container.ready:
+        if not container.ready and not container.doubtful:
             continue
         image = _Image(container, resolve)
         for service in services:
@@ -70,10 +84,14 @@ def backends_of(
                         # HAProxy refuses a file with two servers of one name: one would hold up all.
                         raise ValueError(f"another container already has the server's name {server[1]}")
                     named.add(server)
-                    found[service.name].append(backend)
+                    (found if container.ready else doubtful)[service.name].append(backend)
             except ValueError as error:
                 refused.append(Refusal(service.name, docker_host, container.id[:SHORT_ID], str(error)))
-    return {name: sorted(set(backends)) for name, backends in found.items()}, refused
+    return Listed(_sorted(found), _sorted(doubtful), refused)
+
+
+def _sorted(backends: Mapping[str, list[Backend]]) -> dict[str, list[Backend]]:
+    return {name: sorted(set(some)) for name, some in backends.items()}
 
 
 class _Image:

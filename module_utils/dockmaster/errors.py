@@ -39,5 +39,9 @@ class RuntimeApiError(DockmasterError):
     """HAProxy's runtime socket does not answer, or refuses a command."""
 
 
+class RuntimeApiSilent(RuntimeApiError):
+    """Nobody answers on HAProxy's runtime socket."""
+
+
 class Busy(DockmasterError):
     """Another pass holds the lock for longer than a pass may take."""

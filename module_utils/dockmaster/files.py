@@ -10,11 +10,13 @@ from pathlib import Path
 
 
 def read(path: Path) -> str | None:
-    """The text of a file, or None where there is none."""
+    """The text of a file, or None where there is none. A pipe in its place is empty, and holds nobody up."""
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
 
 
 @contextmanager

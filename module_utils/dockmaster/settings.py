@@ -6,6 +6,7 @@ translated (see ``keywords``), and said.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,8 @@ class Discovery:
             published port.
         backend_port_override: dialled instead of the port that was found.
         check_interval: seconds between two passes, where nobody says otherwise.
+        stop_signals: numbers of the signals after which a container is about to stop; None for all but
+            HUP, USR1, USR2 and WINCH.
     """
 
     servers: tuple[DockerServer, ...]
@@ -87,6 +90,7 @@ class Discovery:
     container_network: str | None = None
     backend_port_override: int | None = None
     check_interval: int = DEFAULT_INTERVAL
+    stop_signals: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,9 @@ class HAProxySettings:
         pid_file: holds the master's process id.
         socket_file_path: the runtime socket, or None.
         state_file: what was last known of each Docker host.
+        run_directory: what passes and the watcher tell each other until the machine is restarted.
+        drain_timeout: seconds that a server that is not wanted any more may finish its requests in.
+        dead_servers: servers in maintenance that may gather where HAProxy cannot delete them.
         output_directory: a JSON file of each service's backends goes there; None for nowhere.
         template: everything else, as plain data for the template.
     """
@@ -181,8 +188,28 @@ class HAProxySettings:
     pid_file: Path
     socket_file_path: str | None
     state_file: Path
+    run_directory: Path
+    drain_timeout: int
+    dead_servers: int
     output_directory: Path | None
     template: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """How the watcher follows Docker's events.
+
+    Attributes:
+        stop_grace: seconds after a signal that stops, after which a container that still runs gets traffic again.
+        resync_interval: seconds after which everything is asked anew, events or not.
+        first_check_interval: milliseconds between the checks of a server that has not been up yet.
+        metrics_directory: where files for Prometheus' node exporter go; None for nowhere.
+    """
+
+    stop_grace: int
+    resync_interval: int
+    first_check_interval: int
+    metrics_directory: Path | None
 
 
 @dataclass(frozen=True)
@@ -193,12 +220,16 @@ class Settings:
         origin: the file, or what stands in its place in messages.
         services: in the order of the configuration.
         haproxy: HAProxy as a whole.
+        watch: how the watcher works.
+        service_conf_dir: a folder with more services, a file each; None for none.
         notes: what was translated, for the operator.
     """
 
     origin: str
     services: tuple[Service, ...]
     haproxy: HAProxySettings
+    watch: Watch
+    service_conf_dir: Path | None = None
     notes: tuple[str, ...] = field(default=())
 
 
@@ -220,7 +251,8 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
     output_directory = output.path("output_directory", default=None)
     output.done()
     haproxy = _haproxy(haproxy_section, output_directory, notes)
-    top.path("service_conf_dir", default=None)
+    watch = _watch(top.section("watch"))
+    folder = top.path("service_conf_dir", default=None)
     sections = list(top.section("services").sections())
     top.done(instead.TOP)
     for name, (where, content) in (more_services or {}).items():
@@ -233,7 +265,7 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
         if service:
             services.append(service)
     _refuse_shared(services, origin)
-    return Settings(origin, tuple(services), haproxy, tuple(notes))
+    return Settings(origin, tuple(services), haproxy, watch, folder, tuple(notes))
 
 
 def _service(
@@ -284,6 +316,7 @@ def _discovery(discovery: Section, shared_servers: tuple[DockerServer, ...], ser
         container_network=discovery.text("container_network", default=None),
         backend_port_override=override,
         check_interval=discovery.whole("check_interval", default=DEFAULT_INTERVAL, minimum=1),
+        stop_signals=tuple(discovery.each("stop_signals", _signal)) if discovery.has("stop_signals") else None,
     )
     discovery.done(instead.DISCOVERY)
     return found
@@ -293,6 +326,15 @@ def _label_kind(value: object) -> str:
     if value not in KINDS:
         raise ValueError(f"expected one of {', '.join(KINDS)}")
     return str(value)
+
+
+def _signal(value: object) -> int:
+    """The number of a signal that is given by its number or its name, with or without SIG."""
+    if isinstance(value, str):
+        value = getattr(signal.Signals, f"SIG{value.upper().removeprefix('SIG')}", None)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 64:
+        raise ValueError("expected a signal such as TERM or 15")
+    return int(value)
 
 
 def _label_filters(discovery: Section) -> tuple[LabelFilter, ...]:
@@ -400,11 +442,25 @@ def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) 
         pid_file=section.path("pid_file", default="/run/haproxy.pid"),
         socket_file_path=template["socket"],
         state_file=section.path("state_file", default="/var/lib/dockmaster/backends.json"),
+        run_directory=section.path("run_directory", default="/run/dockmaster"),
+        drain_timeout=section.whole("drain_timeout", default=60, minimum=0),
+        dead_servers=section.whole("dead_servers", default=1000, minimum=0),
         output_directory=output_directory,
         template=template,
     )
     section.done(instead.HAPROXY)
     return settings
+
+
+def _watch(section: Section) -> Watch:
+    watch = Watch(
+        stop_grace=section.whole("stop_grace", default=60, minimum=1),
+        resync_interval=section.whole("resync_interval", default=60, minimum=1),
+        first_check_interval=section.whole("first_check_interval", default=5, minimum=1),
+        metrics_directory=section.path("metrics_directory", default=None),
+    )
+    section.done()
+    return watch
 
 
 def _lines(section: Section, key: str, notes: list[str]) -> tuple[str, ...]:

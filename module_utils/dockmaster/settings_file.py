@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,45 @@ def load(path: Path) -> Settings:
     data = _read(path)
     folder = data.get("service_conf_dir") if isinstance(data, dict) else None
     return parse(data, str(path), _services(path, folder) if isinstance(folder, str) else None)
+
+
+class SettingsFile:
+    """A configuration file that somebody may change at any time.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        settings: as last read.
+
+    Raises:
+        SettingsError: it is wrong now.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.settings = load(path)
+        self._seen = self._look()
+
+    def changed(self) -> Settings | None:
+        """The configuration where one of its files has changed since; raises SettingsError."""
+        seen = self._look()
+        if seen == self._seen:
+            return None
+        # A wrong file is complained of once, not at each look.
+        self._seen = seen
+        self.settings = load(self._path)
+        self._seen = self._look()
+        return self.settings
+
+    def _look(self) -> list[tuple[str, int, int, int]]:
+        folder = self.settings.service_conf_dir
+        found = []
+        for path in [self._path, *(sorted(folder.iterdir()) if folder and folder.is_dir() else ())]:
+            with suppress(FileNotFoundError):
+                there = path.stat()
+                found.append((str(path), there.st_ino, there.st_mtime_ns, there.st_size))
+        return found
 
 
 def _services(path: Path, folder: str) -> dict[str, tuple[str, object]]:

@@ -12,8 +12,14 @@ from .sync import Report
 _SERVER = re.compile(r"^\s*server (\S+) (\S+)", re.MULTILINE)
 _DONE = {
     "none": "nothing to do",
-    "write": "wrote the file; HAProxy was not told",
+    "write": "wrote the file",
+    "runtime": "changed servers without a reload",
     "reload": "reloaded HAProxy",
+}
+_WOULD = {
+    "write": "would write the file",
+    "runtime": "would change servers without a reload",
+    "reload": "would reload HAProxy",
 }
 
 
@@ -21,8 +27,11 @@ def line(report: Report, check_mode: bool = False) -> str:
     """One line: what was done, which servers came and went, who did not answer."""
     did = _DONE[report.applied.action]
     if check_mode and report.changed:
-        did = {"write": "would write the file", "reload": "would reload HAProxy"}[report.applied.action]
+        did = _WOULD[report.applied.action]
+    if report.applied.reason:
+        did += f" ({report.applied.reason})"
     parts = [did, *_servers(report.applied)]
+    parts += [f"{name} stays, for its service has no other usable server" for name in report.kept]
     if report.applied.backup:
         parts.append(f"the file that was there is kept as {report.applied.backup}")
     parts += [f"no answer, so last known servers stay: {reason}" for reason in report.unknown.values()]

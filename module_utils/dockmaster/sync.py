@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from . import output, state
-from .discovery import backends_of
+from . import draining, output, remembered, serving, state
+from .discovery import Listed, backends_of
 from .errors import SourceError
 from .haproxy import config
-from .haproxy.apply import Applied, Wanted, apply
+from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, apply, plan, predict, running
+from .haproxy.runtime import Running
+from .haproxy.servers import Key, all_servers, key_of
 from .lock import folder_locked
 from .model import Backend, Refusal
 from .settings import DockerServer, Service, Settings
@@ -36,11 +39,13 @@ class Found:
         backends: by service; only of hosts that answered.
         refused: containers that cannot serve, and why.
         unknown: hosts that did not answer, with the reason.
+        doubtful: as backends, of containers that run and that Docker holds unfit.
     """
 
     backends: Mapping[str, Sequence[Backend]]
     refused: Sequence[Refusal] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    doubtful: Mapping[str, Sequence[Backend]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Report:
         refused: containers that cannot serve, and why.
         unknown: hosts that did not answer, with the reason.
         notes: of the configuration.
+        kept: servers that go on serving though Docker holds their containers unfit, by section and name:
+            there is no other usable one.
     """
 
     applied: Applied
@@ -60,6 +67,7 @@ class Report:
     refused: Sequence[Refusal]
     unknown: Mapping[str, str]
     notes: Sequence[str]
+    kept: Sequence[str] = ()
 
     @property
     def changed(self) -> bool:
@@ -71,6 +79,9 @@ class Report:
         return {
             "action": self.applied.action,
             "changed": self.changed,
+            "changes": [{"change": one.kind, "server": "/".join(one.server)} for one in self.applied.changes],
+            "reload_reason": self.applied.reason,
+            "kept": list(self.kept),
             "backends": {name: [one.as_dict() for one in found] for name, found in self.backends.items()},
             "refused": [refusal.as_dict() for refusal in self.refused],
             "unknown_hosts": dict(self.unknown),
@@ -95,6 +106,7 @@ def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: i
         for server in service.discovery.servers:
             asked.setdefault(server, []).append(service)
     backends: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
+    doubtful: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
     refused: list[Refusal] = []
     unknown: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
@@ -103,19 +115,22 @@ def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: i
         }
     for server in asked:
         try:
-            found, not_usable = answers[server].result()
+            listed = answers[server].result()
         except SourceError as error:
             unknown[server.name] = str(error)
             continue
-        refused.extend(not_usable)
-        for name, more in found.items():
-            backends[name].extend(more)
+        refused.extend(listed.refused)
+        for name in listed.backends:
+            backends[name].extend(listed.backends[name])
+            doubtful[name].extend(listed.doubtful[name])
     if asked and len(unknown) == len(asked):
         raise SourceError(f"{'; '.join(unknown.values())}. Nothing was changed")
-    return Found(backends, refused, unknown)
+    return Found(backends, refused, unknown, doubtful)
 
 
-def one_pass(settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False) -> Report:
+def one_pass(
+    settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False, renew: bool = False
+) -> Report:
     """Make haproxy.cfg and HAProxy as what is found says.
 
     Args:
@@ -124,6 +139,7 @@ def one_pass(settings: Settings, template: str, find: Find | None = None, *, che
         find: gives what there is, told what was last known; without it the configuration's own Docker
             hosts are asked. It is called under the lock, so that no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
+        renew: reload HAProxy whatever runs, so that every server is as the file says.
 
     Raises:
         SourceError: nobody answered; nothing was changed.
@@ -131,37 +147,98 @@ def one_pass(settings: Settings, template: str, find: Find | None = None, *, che
         Busy: another pass does not end.
     """
     find = find or partial(ask, settings)
-    if check_mode or not settings.haproxy.do_writes:
-        return _passed(settings, template, find, check_mode)
+    if check_mode:
+        return _Pass.begun(settings, template, find, renew).predicted()
+    if not settings.haproxy.do_writes:
+        return _Pass.begun(settings, template, find, renew).done()
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
-        return _passed(settings, template, find, check_mode)
+        begun = _Pass.begun(settings, template, find, renew)
+        if begun.plan.action not in (RUNTIME, RELOAD):
+            return begun.done()
+        # Servers change, and the watcher may have changed some since Docker was asked: once more, while it waits.
+        with servers_locked(settings, LOCK_TIMEOUT):
+            return _Pass.begun(settings, template, find, renew).done()
 
 
-def _passed(settings: Settings, template: str, find: Find, check_mode: bool) -> Report:
-    path = settings.haproxy.state_file
-    known = state.load(path)
-    found = find(known)
-    there = state.with_last_known(
-        {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
-    )
-    backends = {
-        service.name: service.completed(there[service.name], known.get(service.name, ()))
-        for service in settings.services
-    }
-    values = config.context(settings, backends, template)
-    wanted = Wanted(
-        config.render(template, values), values["structure"], frozenset(config.server_names(settings, backends))
-    )
-    applied = apply(settings.haproxy, wanted, check_mode=check_mode)
-    if not check_mode:
-        state.save(path, backends)
-        output.write(settings.haproxy.output_directory, backends)
-    return Report(applied, backends, found.refused, found.unknown, settings.notes)
+@contextmanager
+def servers_locked(settings: Settings, timeout: float) -> Iterator[None]:
+    """Nobody else changes HAProxy's servers for as long as the block lasts; raises Busy."""
+    settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
+    with folder_locked(settings.haproxy.run_directory, timeout):
+        yield
 
 
-def _of_host(
-    server: DockerServer, services: Sequence[Service], known: state.KnownBackends, timeout: int
-) -> tuple[dict[str, list[Backend]], list[Refusal]]:
+@dataclass(frozen=True)
+class _Pass:
+    """A pass, asked and planned, with nothing changed yet."""
+
+    settings: Settings
+    found: Found
+    backends: Mapping[str, Sequence[Backend]]
+    kept: Sequence[str]
+    wanted: Wanted
+    running: Running | None
+    plan: Plan
+
+    @classmethod
+    def begun(cls, settings: Settings, template: str, find: Find, renew: bool) -> _Pass:
+        known = state.load(settings.haproxy.state_file)
+        found = find(known)
+        now = running(settings.haproxy)
+        told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
+        there = state.with_last_known(
+            {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
+        )
+        backends: dict[str, list[Backend]] = {}
+        kept: list[str] = []
+        in_doubt: set[Key] = set()
+        for service in settings.services:
+            before = known.get(service.name, ())
+            ready, doubtful = serving.in_doubt(service, there, found.doubtful, told)
+            stay = serving.kept(service, ready, doubtful, before, now)
+            backends[service.name] = service.completed([*ready, *stay], before)
+            kept += ["/".join(key_of(service, one)) for one in stay]
+            in_doubt |= {key_of(service, one) for one in doubtful}
+        values = config.context(settings, backends, template)
+        wanted = Wanted(
+            config.render(template, values),
+            values["structure"],
+            all_servers(settings, backends),
+            frozenset(service.proxy.backend_name for service in settings.services),
+            frozenset(in_doubt),
+        )
+        return cls(settings, found, backends, kept, wanted, now, plan(settings.haproxy, wanted, now, renew=renew))
+
+    def predicted(self) -> Report:
+        """Change nothing."""
+        return self._report(predict(self.settings.haproxy, self.wanted, self.plan))
+
+    def done(self) -> Report:
+        """Carry it out."""
+        applied = apply(self.settings.haproxy, self.wanted, self.plan, self.running)
+        state.save(self.settings.haproxy.state_file, self.backends)
+        self._remember(applied)
+        output.write(self.settings.haproxy.output_directory, self.backends)
+        return self._report(applied)
+
+    def _remember(self, applied: Applied) -> None:
+        """Leave for ``dockmaster status`` what this pass has done and heard."""
+        folder = self.settings.haproxy.run_directory
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = remembered.load(folder, ("sync",))
+        for change in applied.changes:
+            mine.changed("/".join(change.server), change.kind, "pass")
+        for name in {server.name for service in self.settings.services for server in service.discovery.servers}:
+            if name not in self.found.unknown:
+                mine.answered(name)
+        remembered.save(folder, "sync", mine)
+
+    def _report(self, applied: Applied) -> Report:
+        found = self.found
+        return Report(applied, self.backends, found.refused, found.unknown, self.settings.notes, self.kept)
+
+
+def _of_host(server: DockerServer, services: Sequence[Service], known: state.KnownBackends, timeout: int) -> Listed:
     ids = {
         name: {one.container_id for one in backends if one.docker_host == server.name}
         for name, backends in known.items()

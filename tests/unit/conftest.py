@@ -72,6 +72,7 @@ def plain(folder: Path, free_port: Callable[[], int]) -> dict[str, Any]:
             "pid_file": str(folder / "haproxy.pid"),
             "socket_file_path": str(folder / "haproxy.sock"),
             "state_file": str(folder / "state" / "backends.json"),
+            "run_directory": str(folder / "run"),
             "bind_address": "127.0.0.1",
             "timeouts": {"connect": "1s", "client": "5s", "server": "5s"},
             "retries": 3,

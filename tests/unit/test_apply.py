@@ -35,26 +35,36 @@ def make(settings: Settings, template: str, *backends: Backend, check_mode: bool
 
 def names(settings: Settings) -> set[str]:
     states = Runtime(str(settings.haproxy.socket_file_path)).servers()
-    return {state.name for state in states if state.proxy == "web"}
+    return {state.name for state in states if state.proxy == "web" and state.admin != "maint"}
 
 
 def config(settings: Settings) -> Path:
     return settings.haproxy.config_file_path
 
 
-def test_a_change_of_servers_is_one_reload_and_then_nothing(
+def test_a_change_of_servers_reloads_nothing_and_then_there_is_nothing_to_do(
     settings: Settings, template: str, start_haproxy: Start
 ) -> None:
     assert make(settings, template, backend(1)).applied.action == "write"
     start_haproxy()
-    master = settings.haproxy.pid_file.read_text()
+    worker = Runtime(str(settings.haproxy.socket_file_path)).info()["Pid"]
     assert make(settings, template, backend(1)).applied.action == "none"
-    assert make(settings, template, backend(1), backend(2)).applied.action == "reload"
+    assert make(settings, template, backend(1), backend(2)).applied.action == "runtime"
     assert names(settings) == {backend(n).server_name(with_host=False) for n in (1, 2)}
     assert make(settings, template, backend(2), backend(1)).applied.action == "none"
-    assert make(settings, template).applied.action == "reload"
+    assert make(settings, template).applied.action == "runtime"
     assert names(settings) == set()
-    assert settings.haproxy.pid_file.read_text() == master
+    assert make(settings, template).applied.action == "none"
+    assert Runtime(str(settings.haproxy.socket_file_path)).info()["Pid"] == worker
+
+
+def test_a_change_of_the_structure_is_one_reload(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    make(parse(plain, "test"), template, backend(1))
+    start_haproxy()
+    plain["services"]["web"]["haproxy"]["listen"].append("option httplog")
+    changed = parse(plain, "test")
+    assert make(changed, template, backend(1)).applied.action == "reload"
+    assert make(changed, template, backend(1)).applied.action == "none"
 
 
 def test_what_haproxy_refuses_replaces_nothing_and_is_told_in_its_words(
@@ -90,7 +100,7 @@ def test_what_haproxy_accepts_and_cannot_take_is_taken_back(
             make(parse(plain, "test"), template, backend(1))
     assert config(settings).read_bytes() == before
     assert make(settings, template, backend(1)).applied.action == "none"
-    assert make(settings, template, backend(2)).applied.action == "reload"
+    assert make(settings, template, backend(2)).applied.action == "runtime"
 
 
 def test_a_crash_between_writing_and_reloading_is_made_good_by_the_next_pass(
@@ -104,7 +114,7 @@ def test_a_crash_between_writing_and_reloading_is_made_good_by_the_next_pass(
     config(settings).write_text(there)
     process.reload(settings.haproxy)
     config(settings).write_text(late)
-    assert make(settings, template, backend(2)).applied.action == "reload"
+    assert make(settings, template, backend(2)).applied.action == "runtime"
     assert names(settings) == {backend(2).server_name(with_host=False)}
 
 
@@ -194,7 +204,8 @@ def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: s
         client.start()
         until(lambda: len(statuses) > 10)
         for number in range(1, 6):
-            assert make(settings, template, one, backend(number)).applied.action == "reload"
+            plain["services"]["web"]["haproxy"]["listen"][2:] = [f"description version {number}"]
+            assert make(parse(plain, "test"), template, one).applied.action == "reload"
             seen = len(statuses)
             until(partial(more_than, statuses, seen + 10))
         assert client.is_alive(), "a request failed"

@@ -64,7 +64,7 @@ def run(command: Path) -> Run:
 def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, template: str, folder: Path) -> None:
     first = run("sync", "--config", config, "--template", TEMPLATE)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith("dockmaster: wrote the file; HAProxy was not told; added ")
+    assert first.stdout.startswith("dockmaster: wrote the file; added ")
     second = run("sync", "--config", config, "--template", TEMPLATE)
     assert second.stdout == "dockmaster: nothing to do\n"
     settings = parse(yaml.safe_load(config.read_text()), "test")

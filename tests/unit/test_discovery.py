@@ -26,7 +26,7 @@ def public(recorded: list[dict[str, Any]], name: str, ip: str) -> int:
 
 
 def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list[dict[str, Any]]) -> None:
-    found, _ = backends_of([service()], "localhost", "localhost", recorded)
+    found = backends_of([service()], "localhost", "localhost", recorded).backends
     here = names(found)
     assert set(here) == {
         "published",
@@ -45,32 +45,33 @@ def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list
 
 
 def test_the_ipv6_port_is_taken_where_ipv6_is_dialled(recorded: list[dict[str, Any]]) -> None:
-    found, _ = backends_of([service()], "web1", "2001:db8::1", recorded)
+    found = backends_of([service()], "web1", "2001:db8::1", recorded).backends
     assert names(found)["healthy"] == ("2001:db8::1", public(recorded, "healthy", "::"))
 
 
 def test_a_port_on_the_loopback_of_another_machine_is_of_no_use(recorded: list[dict[str, Any]]) -> None:
-    found, refused = backends_of([service()], "web1", "192.0.2.7", recorded)
+    said = backends_of([service()], "web1", "192.0.2.7", recorded)
+    found, refused = said.backends, said.refused
     assert "published-loopback" not in names(found)
     assert "published-fixed" not in names(found)
     assert "port 8000/tcp is not published on an address that 192.0.2.7 reaches" in {one.reason for one in refused}
 
 
 def test_what_is_not_published_is_refused_by_name(recorded: list[dict[str, Any]]) -> None:
-    _, refused = backends_of([service()], "localhost", "127.0.0.1", recorded)
+    refused = backends_of([service()], "localhost", "127.0.0.1", recorded).refused
     without = {"published-other", "published-udp", "not-published"}
     ids = {one["Id"][:12] for one in recorded if one["Names"][0].removeprefix("/recording-") in without}
     assert {one.container for one in refused if "is not published" in one.reason} == ids
 
 
 def test_a_label_names_the_service_whatever_the_image(recorded: list[dict[str, Any]]) -> None:
-    found, _ = backends_of([service(image=None)], "localhost", "127.0.0.1", recorded)
+    found = backends_of([service(image=None)], "localhost", "127.0.0.1", recorded).backends
     assert set(names(found)) == {"labelled"}
 
 
 def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -> None:
-    one, _ = backends_of([service()], "localhost", "127.0.0.1", recorded)
-    other, _ = backends_of([service()], "localhost", "127.0.0.1", list(reversed(recorded)))
+    one = backends_of([service()], "localhost", "127.0.0.1", recorded).backends
+    other = backends_of([service()], "localhost", "127.0.0.1", list(reversed(recorded))).backends
     assert one == other
 
 
@@ -90,8 +91,10 @@ def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -
     ],
 )
 def test_one_bad_entry_is_refused_and_holds_up_none_of_the_others(recorded: list[Any], broken: Any) -> None:
-    good, refused = backends_of([service()], "localhost", "127.0.0.1", recorded)
-    found, with_broken = backends_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
+    said = backends_of([service()], "localhost", "127.0.0.1", recorded)
+    good, refused = said.backends, said.refused
+    said = backends_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
+    found, with_broken = said.backends, said.refused
     assert found == good
     assert len(with_broken) == len(refused) + 1
     assert with_broken[0].container == "entry 0 of the list"

@@ -99,7 +99,8 @@ running = {"Id": "a" * 64, "State": "running", "Image": "local/nodeapp"}
 @example([{**running, "Id": "a" * 64}, {**running, "Id": "a" * 63 + "b", "HostConfig": {"NetworkMode": "host"}}])
 def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[Any]) -> None:
     answer = json.loads(json.dumps(listed))
-    backends, refused = backends_of(WANTED.services, "localhost", "127.0.0.1", answer)
+    said = backends_of(WANTED.services, "localhost", "127.0.0.1", answer)
+    backends, refused = said.backends, said.refused
     text = render(TEXT, context(WANTED, backends, TEXT))
     without = render(TEXT, context(WANTED, {}, TEXT))
     with tempfile.TemporaryDirectory(prefix="dm") as folder:
@@ -116,6 +117,7 @@ def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[A
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.binary().map(lambda data: data.decode(errors="replace")))
 def test_text_that_is_no_list_is_never_more_than_a_refusal(text: str) -> None:
-    backends, refused = backends_of(WANTED.services, "localhost", "127.0.0.1", [text])
+    said = backends_of(WANTED.services, "localhost", "127.0.0.1", [text])
+    backends, refused = said.backends, said.refused
     assert not any(backends.values())
     assert len(refused) == 1

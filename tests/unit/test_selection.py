@@ -30,7 +30,8 @@ def container(number: int = 1, **changes: Any) -> dict[str, Any]:
 def found(listed: list[Any], more: dict[str, Any] | None = None, **options: Any) -> tuple[list[Backend], list[Refusal]]:
     discovery = {"container_port": 8000, **(more or {})}
     services = parse({"services": {"web": {"discovery": discovery}}}, "test").services
-    backends, refused = backends_of(services, "localhost", "127.0.0.1", listed, **options)
+    said = backends_of(services, "localhost", "127.0.0.1", listed, **options)
+    backends, refused = said.backends, said.refused
     return backends["web"], refused
 
 
@@ -200,7 +201,7 @@ def test_the_same_id_twice_is_named_and_serves_once() -> None:
 def test_one_container_serves_several_services_once_each() -> None:
     discovery = {"image_name": "local/nodeapp", "container_port": 8000}
     services = parse({"services": {name: {"discovery": discovery} for name in ("a", "b")}}, "test").services
-    backends, _ = backends_of(services, "localhost", "127.0.0.1", [container()])
+    backends = backends_of(services, "localhost", "127.0.0.1", [container()]).backends
     assert [len(backends[name]) for name in ("a", "b")] == [1, 1]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,17 @@ from .. import files
 from ..errors import ReloadFailed, RuntimeApiError
 from ..settings import HAProxySettings
 from . import process
+from .changes import DELETED, Change, changes, delete, leave, unwanted
 from .config import MANAGED
-from .runtime import Runtime
+from .runtime import MAINT, Running, Runtime
+from .servers import Key, Server
 
-Server = tuple[str, str]
-"""Section and name."""
+NONE = "none"
+WRITE = "write"
+RUNTIME = "runtime"
+RELOAD = "reload"
+
+_LINE = re.compile(r"^(?:(?:listen|backend) (\S+)|    server (\S+) \S+ ?(.*))$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,33 @@ class Wanted:
         text: the whole file.
         structure: the digest in it, of all but the servers.
         servers: those that it has.
+        sections: names of the sections that are ours.
+        in_doubt: servers that get no new traffic for now; they are not in the file, and stay in HAProxy.
     """
 
     text: str
     structure: str
-    servers: frozenset[Server]
+    servers: Mapping[Key, Server]
+    sections: frozenset[str]
+    in_doubt: frozenset[Key] = frozenset()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is to do.
+
+    Attributes:
+        action: ``none``, ``write`` (only the file: HAProxy does not run, is not to be told, or runs so already),
+            ``runtime`` (servers change, without a reload) or ``reload``.
+        before: the file's text before, None where there is no file.
+        changes: of servers, where the action is ``runtime``.
+        reason: why it has to be a reload, where servers alone have changed.
+    """
+
+    action: str
+    before: str | None
+    changes: Sequence[Change] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,47 +67,93 @@ class Applied:
     """What was done, or in check mode would be.
 
     Attributes:
-        action: ``none``, ``write`` (HAProxy does not run, or is not to be told) or ``reload``.
+        action: as of the plan.
         before: the file's text before, None where there was no file.
         after: and after.
         backup: where the operator's own file was kept, if this pass did so.
+        changes: of servers at run time.
+        reason: why it had to be a reload, where servers alone have changed.
     """
 
     action: str
     before: str | None
     after: str
     backup: Path | None = None
+    changes: Sequence[Change] = ()
+    reason: str = ""
 
 
-def apply(settings: HAProxySettings, wanted: Wanted, *, check_mode: bool = False) -> Applied:
-    """Make the file and the running HAProxy as wanted. The caller holds the folder's lock.
+def running(settings: HAProxySettings) -> Running | None:
+    """What runs, or None where nothing does or nobody can be asked."""
+    if settings.socket_file_path is None or not process.running(settings):
+        return None
+    try:
+        return Runtime(settings.socket_file_path).running()
+    except RuntimeApiError:
+        return None
+
+
+def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None, *, renew: bool = False) -> Plan:
+    """The least disruptive way from what runs now to what is wanted; with renew, a reload whatever runs."""
+    before = files.read(settings.config_file_path)
+    if not settings.do_writes:
+        return Plan(NONE, before)
+    write = NONE if before == wanted.text else WRITE
+    if not settings.do_reloads or not process.running(settings):
+        return Plan(write, before)
+    if now is None:
+        # Nobody can be asked what runs, so it counts as what the file says.
+        return Plan(NONE if write == NONE else RELOAD, before)
+    if now.structure != wanted.structure or _other_options(before or "", wanted.text):
+        return Plan(RELOAD, before)
+    if renew:
+        return Plan(RELOAD, before, reason="new servers that stay down are checked as the file says")
+    dead = [state for state in unwanted(wanted.servers, wanted.sections, now) if state.admin == MAINT]
+    if len(dead) > settings.dead_servers and not now.deletes:
+        return Plan(RELOAD, before, reason=f"{len(dead)} servers that are gone are dropped")
+    try:
+        todo = list(changes(wanted.servers, wanted.sections, now, settings.drain_timeout, wanted.in_doubt))
+    except RuntimeApiError as error:
+        return Plan(RELOAD, before, reason=str(error))
+    if any(change.server not in now.servers for change in todo) and not now.adds:
+        return Plan(RELOAD, before, reason="this HAProxy cannot add a server at run time")
+    if now.deletes:
+        todo += [delete(state.key) for state in dead if state.sessions == 0]
+    return Plan(RUNTIME if todo else write, before, todo)
+
+
+def predict(settings: HAProxySettings, wanted: Wanted, planned: Plan) -> Applied:
+    """What would be done, without a trace: on a bare machine there is no folder and no HAProxy to judge yet."""
+    path = settings.config_file_path
+    if planned.action != NONE and settings.do_checks and process.installed() and path.parent.is_dir():
+        with files.candidate(path, wanted.text) as candidate:
+            process.check(settings, candidate)
+    return Applied(planned.action, planned.before, wanted.text, None, planned.changes, planned.reason)
+
+
+def apply(settings: HAProxySettings, wanted: Wanted, planned: Plan, now: Running | None) -> Applied:
+    """Carry out a plan. The caller holds the folder's lock, and where servers change the one of those.
 
     Raises:
         ConfigRefused: HAProxy does not accept the file; nothing was changed.
         ReloadFailed: HAProxy did not take it; the file before is in place again.
     """
-    path = settings.config_file_path
-    if not settings.do_writes:
-        return Applied("none", files.read(path), wanted.text)
-    if check_mode:
-        return _predicted(settings, wanted)
-    before = files.read(path)
-    action = _action(settings, wanted, before)
-    if action == "none":
-        return Applied(action, before, wanted.text)
     backup = None
-    with files.candidate(path, wanted.text) as candidate:
-        if settings.do_checks:
-            process.check(settings, candidate)
-        if before is not None and not before.startswith(MANAGED):
-            backup = _keep(path, before)
-        candidate.replace(path)
-    if action == "reload":
-        _reload_or_return(settings, before)
-    return Applied(action, before, wanted.text, backup)
+    if planned.action == RELOAD or (planned.action != NONE and planned.before != wanted.text):
+        backup = _write(settings, wanted, planned.before)
+    action, reason = planned.action, planned.reason
+    if action == RUNTIME and settings.socket_file_path:
+        try:
+            _change(Runtime(settings.socket_file_path), wanted, planned.changes, settings.drain_timeout)
+        except RuntimeApiError as error:
+            action, reason = RELOAD, str(error)
+    if action == RELOAD:
+        _reload_or_return(settings, planned.before)
+        _hold_back(settings, wanted, now)
+    return Applied(action, planned.before, wanted.text, backup, planned.changes, reason)
 
 
-def wait_until_checked(settings: HAProxySettings, servers: Collection[Server], timeout: float) -> list[str]:
+def wait_until_checked(settings: HAProxySettings, servers: Collection[Key], timeout: float) -> list[str]:
     """Wait until HAProxy's own checks have found every server usable.
 
     Args:
@@ -95,7 +170,7 @@ def wait_until_checked(settings: HAProxySettings, servers: Collection[Server], t
     deadline = time.monotonic() + timeout
     while True:
         try:
-            usable = {(state.proxy, state.name) for state in runtime.servers() if state.usable and state.checked}
+            usable = {state.key for state in runtime.servers() if state.usable and state.checked}
         except RuntimeApiError:
             usable = set()
         missing = sorted(f"{proxy}/{name}" for proxy, name in set(servers) - usable)
@@ -104,40 +179,70 @@ def wait_until_checked(settings: HAProxySettings, servers: Collection[Server], t
         time.sleep(0.1)
 
 
-def _action(settings: HAProxySettings, wanted: Wanted, before: str | None) -> str:
-    if before == wanted.text and _in_force(settings, wanted):
-        return "none"
-    if settings.do_reloads and process.running(settings):
-        return "reload"
-    return "none" if before == wanted.text else "write"
-
-
-def _in_force(settings: HAProxySettings, wanted: Wanted) -> bool:
-    """Whether HAProxy runs what the file says; what cannot be asked counts as so.
-
-    It does not after a crash between writing and reloading.
-    """
-    if settings.socket_file_path is None:
-        return True
-    runtime = Runtime(settings.socket_file_path)
-    try:
-        if runtime.structure() != wanted.structure:
-            return False
-        sections = {proxy for proxy, _ in wanted.servers}
-        return {(state.proxy, state.name) for state in runtime.servers() if state.proxy in sections} == wanted.servers
-    except RuntimeApiError:
-        return True
-
-
-def _predicted(settings: HAProxySettings, wanted: Wanted) -> Applied:
-    """The same without a trace: on a bare machine there is no folder and no HAProxy to judge yet."""
-    path = settings.config_file_path
-    before = files.read(path)
-    action = _action(settings, wanted, before)
-    if action != "none" and settings.do_checks and process.installed() and path.parent.is_dir():
-        with files.candidate(path, wanted.text) as candidate:
+def _write(settings: HAProxySettings, wanted: Wanted, before: str | None) -> Path | None:
+    """Put the file there once HAProxy accepts it; returns where the operator's own was kept."""
+    path, backup = settings.config_file_path, None
+    with files.candidate(path, wanted.text) as candidate:
+        if settings.do_checks:
             process.check(settings, candidate)
-    return Applied(action, before, wanted.text)
+        if before is not None and not before.startswith(MANAGED):
+            backup = _keep(path, before)
+        candidate.replace(path)
+    return backup
+
+
+def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_timeout: float) -> None:
+    for change in todo:
+        try:
+            runtime.change(change.commands)
+        except RuntimeApiError:
+            # Somebody still holds it; the next pass tries again.
+            if change.kind != DELETED:
+                raise
+    # What has no request under way need not wait for the next pass.
+    drained = {change.server[0] for change in todo if change.server not in wanted.servers}
+    for section in drained:
+        for state in runtime.servers(section):
+            if state.key in wanted.servers or state.key in wanted.in_doubt:
+                continue
+            if last := leave(state, drain_timeout=drain_timeout):
+                runtime.change(last.commands)
+
+
+def _other_options(before: str, after: str) -> bool:
+    """Whether a server that stays has other options: no command changes those."""
+    if before == after:
+        return False
+    there, wanted = _options(before), _options(after)
+    return any(there.get(key, options) != options for key, options in wanted.items())
+
+
+def _options(text: str) -> dict[Key, str]:
+    section, found = "", {}
+    for head, server, options in _LINE.findall(text):
+        if head:
+            section = head
+        else:
+            found[section, server] = options
+    return found
+
+
+def _hold_back(settings: HAProxySettings, wanted: Wanted, before: Running | None) -> None:
+    """After a reload every server counts as up: those that were not before wait for their check again."""
+    if before is None or settings.socket_file_path is None:
+        return
+    commands = [
+        f"set server {server.path} health down"
+        for key, server in wanted.servers.items()
+        if server.checked and not (key in before.servers and before.servers[key].usable)
+    ]
+    runtime = Runtime(settings.socket_file_path)
+    for first in range(0, len(commands), _AT_ONCE):
+        runtime.command("; ".join(commands[first : first + _AT_ONCE]))
+
+
+_AT_ONCE = 100
+"""Commands in one line: HAProxy takes 16 kB."""
 
 
 def _keep(path: Path, text: str) -> Path:

@@ -13,20 +13,12 @@ from ..errors import TemplateError
 from ..keywords import for_section
 from ..model import Backend
 from ..settings import Proxy, Service, Settings
+from .servers import servers_of
 
 MANAGED = "# Managed by Dockmaster."
 """How a file begins that this bundle wrote: any other is the operator's, and is kept."""
 
 Backends = Mapping[str, Sequence[Backend]]
-
-
-def server_names(settings: Settings, backends: Backends) -> set[tuple[str, str]]:
-    """Section and name of every server that the file has for these backends."""
-    return {
-        (service.proxy.backend_name, backend.server_name(with_host=service.named_with_host))
-        for service in settings.services
-        for backend in backends.get(service.name, ())
-    }
 
 
 def context(settings: Settings, backends: Backends, template: str) -> dict[str, Any]:
@@ -69,20 +61,12 @@ def _service(service: Service, settings: Settings, backends: Sequence[Backend]) 
         "backend_name": proxy.backend_name,
         "default_backend": None if _names_its_backend(proxy) else proxy.backend_name,
         "shared_frontend": list(proxy.shared_frontend),
-        "servers": [_server(service, backend) for backend in sorted(backends, reverse=proxy.backend_order == "desc")],
+        "servers": [
+            {"name": server.name, "address": server.address, "options": server.options}
+            for server in servers_of(settings, service, backends)
+        ],
         "server_options": proxy.server_options,
     }
-
-
-def _server(service: Service, backend: Backend) -> dict[str, str]:
-    name = backend.server_name(with_host=service.named_with_host)
-    options = service.proxy.server_options
-    for word, value in (("%{host}", backend.host), ("%{port}", str(backend.port)), ("%{name}", name)):
-        options = options.replace(word, value)
-    cookie = {"name": name, "hash": hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()}
-    if service.proxy.cookie:
-        options += f" cookie {cookie[service.proxy.cookie]}"
-    return {"name": name, "address": backend.address, "options": f"{options} {backend.options()}".strip()}
 
 
 def _names_its_backend(proxy: Proxy) -> bool:

@@ -70,7 +70,7 @@ def reload(settings: HAProxySettings) -> None:
         if now - told > SIGNAL_AGAIN and not settings.reload_command:
             _tell(settings)
             told = now
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def _tell(settings: HAProxySettings) -> None:

@@ -3,44 +3,95 @@
 from __future__ import annotations
 
 import csv
+import re
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..errors import RuntimeApiError
+from ..errors import RuntimeApiError, RuntimeApiSilent
+from ..model import joined
+from .servers import Key
 
 _MAX_ANSWER = 64 * 1024 * 1024
 _STRUCTURE = "dockmaster "
 
+READY = "ready"
+DRAIN = "drain"
+MAINT = "maint"
+_MAINTENANCE_BITS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
+_DRAIN_BITS = 0x08 | 0x10
+"""HAProxy's manual, "show servers state": srv_admin_state."""
+
+_DONE = re.compile(
+    r"(New server registered\.|Server deleted\.|no need to change the (addr|port).*|"
+    r"(IP|port) changed from .*|[ \n]*)*\Z"
+)
+"""What a command that changes a server answers when it is done."""
+
 
 @dataclass(frozen=True)
 class ServerState:
-    """What HAProxy says of one server, from ``show stat``.
+    """What HAProxy says of one server, from ``show stat`` and ``show servers state``.
 
     Attributes:
         proxy: the section.
         name: the server.
-        address: host and port as HAProxy dials them.
+        host: what HAProxy dials; port: likewise.
+        admin: what it was told: ``ready``, ``drain`` or ``maint``.
         status: ``UP``, ``DOWN``, ``MAINT``, ``DRAIN``, ``no check``, with a count while it changes.
         checked: whether its first health check is over, or it has none.
         sessions: now under way.
         requests: so far; sessions where the service is not HTTP.
         weight: in force.
+        since: seconds since its status changed.
     """
 
     proxy: str
     name: str
-    address: str
+    host: str
+    port: int
+    admin: str
     status: str
     checked: bool
     sessions: int
     requests: int
     weight: int
+    since: int
+
+    @property
+    def key(self) -> Key:
+        """What it is found by."""
+        return self.proxy, self.name
+
+    @property
+    def address(self) -> str:
+        """Host and port, as HAProxy writes them."""
+        return joined(self.host, self.port)
 
     @property
     def usable(self) -> bool:
         """Whether it gets new traffic."""
-        return self.status.split(" ")[0] in ("UP", "no")
+        return self.admin == READY and self.status.split(" ")[0] in ("UP", "no")
+
+
+@dataclass(frozen=True)
+class Running:
+    """The HAProxy that runs.
+
+    Attributes:
+        structure: the digest of the configuration that it has, or None where somebody else's runs.
+        worker: the process id of its worker.
+        adds: whether it can add a server at run time.
+        deletes: whether it can delete one safely: it can wait until one may be.
+        servers: by section and name.
+    """
+
+    structure: str | None
+    worker: str
+    adds: bool = True
+    deletes: bool = False
+    servers: Mapping[Key, ServerState] = field(default_factory=dict)
 
 
 class Runtime:
@@ -56,7 +107,7 @@ class Runtime:
         self._timeout = timeout
 
     def command(self, line: str) -> str:
-        """Send one command and return the answer; raises RuntimeApiError where none comes."""
+        """Send one command and return the answer; raises RuntimeApiSilent where none comes."""
         deadline = time.monotonic() + self._timeout
         answer = bytearray()
         try:
@@ -67,34 +118,75 @@ class Runtime:
                 while chunk := connection.recv(65536):
                     answer += chunk
                     if len(answer) > _MAX_ANSWER or time.monotonic() > deadline:
-                        raise RuntimeApiError(f"{self.path}: the answer to {line!r} does not end")
+                        raise RuntimeApiSilent(f"{self.path}: the answer to {line!r} does not end")
         except OSError as error:
-            raise RuntimeApiError(f"{self.path}: no answer to {line!r}: {error.strerror or error}") from error
+            raise RuntimeApiSilent(f"{self.path}: no answer to {line!r}: {error.strerror or error}") from error
         return answer.decode(errors="replace")
+
+    def change(self, commands: Sequence[str]) -> None:
+        """Send commands that change servers, in one line; raises RuntimeApiError where HAProxy refuses one."""
+        line = "; ".join(commands)
+        answer = self.command(line)
+        if not _DONE.match(answer):
+            raise RuntimeApiError(f"HAProxy's answer to {line!r}: {' '.join(answer.split())}")
 
     def info(self) -> dict[str, str]:
         """The process: version, pid, limits, the description that the configuration gives it."""
-        pairs = (line.split(": ", 1) for line in self.command("show info").splitlines() if ": " in line)
-        return dict(pairs)
+        return _info(self.command("show info"))
 
-    def structure(self) -> str | None:
-        """The digest of the configuration that runs, or None where somebody else's runs."""
-        description = self.info().get("description", "")
-        return description.removeprefix(_STRUCTURE) if description.startswith(_STRUCTURE) else None
+    def usable_servers(self, section: str) -> int:
+        """How many servers of a section get new traffic; as quick for ten thousand as for two."""
+        for row in _table(self.command(f"show stat {section} 2 -1")):
+            return int(row["act"] or 0) + int(row["bck"] or 0)
+        raise RuntimeApiError(f"{self.path}: there is no section {section}")
 
-    def servers(self) -> list[ServerState]:
-        """Every server of every section."""
-        text = self.command("show stat -1 4 -1").removeprefix("# ")
+    def running(self) -> Running:
+        """What runs, with every server of every section."""
+        info, knows = _info(self.command("show info")), self.command("help")
+        description = info.get("description", "")
+        return Running(
+            structure=description.removeprefix(_STRUCTURE) if description.startswith(_STRUCTURE) else None,
+            worker=info.get("Pid", ""),
+            adds="add server" in knows,
+            deletes="del server" in knows and re.search(r"^ *wait ", knows, re.MULTILINE) is not None,
+            servers={state.key: state for state in self.servers()},
+        )
+
+    def servers(self, section: str | None = None) -> list[ServerState]:
+        """Every server of a section, or of all."""
+        states = {
+            (words[1], words[3]): words
+            for words in map(str.split, self.command(f"show servers state {section or ''}").splitlines())
+            if len(words) > 18 and not words[0].startswith("#")
+        }
         return [
-            ServerState(
-                proxy=row["pxname"],
-                name=row["svname"],
-                address=row.get("addr", ""),
-                status=row["status"],
-                checked=row.get("check_status") not in ("INI", "* INI"),
-                sessions=int(row["scur"] or 0),
-                requests=int(row.get("req_tot") or row["stot"] or 0),
-                weight=int(row["weight"] or 0),
-            )
-            for row in csv.DictReader(text.splitlines())
+            _state(row, states[row["pxname"], row["svname"]])
+            for row in _table(self.command(f"show stat {section or '-1'} 4 -1"))
+            # One that came or went between the two commands is not looked at this time.
+            if (row["pxname"], row["svname"]) in states
         ]
+
+
+def _info(text: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+
+def _table(text: str) -> csv.DictReader[str]:
+    return csv.DictReader(text.strip().removeprefix("# ").splitlines())
+
+
+def _state(row: Mapping[str, str], state: Sequence[str]) -> ServerState:
+    told = int(state[6])
+    return ServerState(
+        proxy=row["pxname"],
+        name=row["svname"],
+        host=state[17] if state[17] != "-" else state[4],
+        port=int(state[18]),
+        admin=MAINT if told & _MAINTENANCE_BITS else DRAIN if told & _DRAIN_BITS else READY,
+        status=row["status"],
+        checked=row.get("check_status") not in ("INI", "* INI"),
+        sessions=int(row["scur"] or 0),
+        requests=int(row.get("req_tot") or row["stot"] or 0),
+        weight=int(row["weight"] or 0),
+        since=int(row.get("lastchg") or 0),
+    )

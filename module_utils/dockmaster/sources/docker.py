@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import queue
 import re
+import socket
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import docker
 import requests
+from urllib3.exceptions import ReadTimeoutError
 
 from ..errors import SourceError
+from ..events import FILTERS, Event
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read at the most: ten thousand containers take about twenty million."""
+
+MAX_EVENT = 1024 * 1024
+"""Bytes of one event that are read at the most."""
 
 _OLDEST_API = "1.24"
 _API_VERSION = re.compile(r"1\.[0-9]{1,3}\Z")
@@ -39,13 +47,17 @@ class DockerHost:
         # first request, or proxies and certificates of the environment would apply.
         self._client = docker.APIClient(base_url=url, version=_OLDEST_API, timeout=timeout)
         self._client.trust_env = False
+        self._client.mount("http://", _KeepAlive())
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
 
-    def containers(self) -> list[Any]:
-        """All running containers, as ``GET /containers/json`` lists them, unchecked.
+    def containers(self, ids: Sequence[str] = ()) -> list[Any]:
+        """The running containers, as ``GET /containers/json`` lists them, unchecked.
+
+        Args:
+            ids: only these; all of them without.
 
         Raises:
             SourceError: the host did not answer, or not with a list.
@@ -54,7 +66,7 @@ class DockerHost:
 
         def ask() -> None:
             try:
-                answer.put(self._containers())
+                answer.put(self._containers(ids))
             except SourceError as error:
                 answer.put(error)
 
@@ -77,14 +89,43 @@ class DockerHost:
             return None
         return image if isinstance(image, str) else None
 
-    def _containers(self) -> list[Any]:
-        deadline = time.monotonic() + self._timeout
+    def events(self, quiet: float) -> Iterator[Event | None]:
+        """What happens to containers from now on, as it happens: the first item, None, says that it has begun.
+
+        It just ends where somebody cuts the stream, and where nothing was said for so long that it may have stalled.
+
+        Args:
+            quiet: seconds of silence after which it ends.
+
+        Raises:
+            SourceError: the host did not answer.
+        """
+        try:
+            self._ask_version(time.monotonic() + self._timeout)
+            path = f"{self._client.base_url}/v{self._api}/events?{urlencode({'filters': json.dumps(FILTERS)})}"
+            with self._client.get(path, timeout=(self._timeout, quiet), stream=True, allow_redirects=False) as response:
+                if response.status_code != 200:
+                    raise self._error(f"GET /events: status {response.status_code}")
+                yield None
+                yield from _events(response.iter_content(None))
+        except (requests.RequestException, docker.errors.DockerException, OSError) as error:
+            if error.args and isinstance(error.args[0], ReadTimeoutError):
+                return
+            raise self._error(f"GET /events: {_cause(error)}") from error
+
+    def _ask_version(self, deadline: float) -> None:
         version = self._get("/version", deadline)
         api = version.get("ApiVersion") if isinstance(version, dict) else None
         if not isinstance(api, str) or not _API_VERSION.match(api):
             raise self._error("its answer to /version names no ApiVersion")
         self._api = api
-        listed = self._get(f"/v{api}/containers/json", deadline)
+
+    def _containers(self, ids: Sequence[str]) -> list[Any]:
+        deadline = time.monotonic() + self._timeout
+        if self._api == _OLDEST_API:
+            self._ask_version(deadline)
+        query = f"?{urlencode({'filters': json.dumps({'id': list(ids)})})}" if ids else ""
+        listed = self._get(f"/v{self._api}/containers/json{query}", deadline)
         if not isinstance(listed, list):
             raise self._error(f"expected a list of containers, not {type(listed).__name__}")
         return listed
@@ -112,6 +153,34 @@ class DockerHost:
 
     def _error(self, what: str) -> SourceError:
         return SourceError(f"Docker host {self.name} ({self.url}) gave no usable answer: {what}")
+
+
+class _KeepAlive(requests.adapters.HTTPAdapter):
+    """Connections that notice within half a minute that the other side is gone, also where nothing is said."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """What requests calls to make its connections."""
+        options["socket_options"] = [
+            (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+            (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+            (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+        ]
+        super().init_poolmanager(*arguments, **options)
+
+
+def _events(chunks: Iterator[bytes]) -> Iterator[Event]:
+    """Lines out of a stream, whatever pieces it comes in."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > MAX_EVENT:
+            rest = b""
+        for line in lines:
+            event = Event.parse(line)
+            if event:
+                yield event
 
 
 def _cause(error: BaseException) -> str:

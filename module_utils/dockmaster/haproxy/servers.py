@@ -1,0 +1,116 @@
+"""The servers of each service as HAProxy knows them: the line in the file, and the same at run time."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..model import Backend, joined
+from ..settings import Service, Settings
+
+Key = tuple[str, str]
+"""Section and name of a server."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.,:/@%+=()\[\]| -]*\Z")
+"""What means the same to the configuration's parser and to the runtime socket's."""
+
+_AT_START = {"init-addr": 1}
+"""Words of a server line that only say what happens while HAProxy starts, and how many follow each."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server as it is to be.
+
+    Attributes:
+        section: the section that has it.
+        name: its name.
+        host: the address that is dialled.
+        port: likewise.
+        options: what follows on its line in the file.
+        at_run_time: what ``add server`` has to be given so that the server is the same as with that line,
+            or None where the two parsers would read it differently.
+    """
+
+    section: str
+    name: str
+    host: str
+    port: int
+    options: str
+    at_run_time: str | None
+
+    @property
+    def key(self) -> Key:
+        """What HAProxy finds it by."""
+        return self.section, self.name
+
+    @property
+    def address(self) -> str:
+        """Host and port, as HAProxy writes them."""
+        return joined(self.host, self.port)
+
+    @property
+    def path(self) -> str:
+        """Section and name as the runtime socket takes them."""
+        return f"{self.section}/{self.name}"
+
+    @property
+    def checked(self) -> bool:
+        """Whether HAProxy checks its health."""
+        return "check" in (self.at_run_time or self.options).split()
+
+
+def key_of(service: Service, backend: Backend) -> Key:
+    """Section and name of the server that a backend is."""
+    return service.proxy.backend_name, backend.server_name(with_host=service.named_with_host)
+
+
+def servers_of(settings: Settings, service: Service, backends: Sequence[Backend]) -> Iterator[Server]:
+    """The servers of a service, in the order of the file."""
+    inherited = " ".join(_defaults(settings, service))
+    for backend in sorted(backends, reverse=service.proxy.backend_order == "desc"):
+        section, name = key_of(service, backend)
+        options = _options(service, backend, name)
+        yield Server(section, name, backend.host, backend.port, options, _at_run_time(f"{inherited} {options}".split()))
+
+
+def all_servers(settings: Settings, backends: Mapping[str, Sequence[Backend]]) -> dict[Key, Server]:
+    """The servers of every service."""
+    return {
+        server.key: server
+        for service in settings.services
+        for server in servers_of(settings, service, backends.get(service.name, ()))
+    }
+
+
+def _options(service: Service, backend: Backend, name: str) -> str:
+    options = service.proxy.server_options
+    for word, value in (("%{host}", backend.host), ("%{port}", str(backend.port)), ("%{name}", name)):
+        options = options.replace(word, value)
+    if service.proxy.cookie:
+        cookie = {"name": name, "hash": hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()}
+        options += f" cookie {cookie[service.proxy.cookie]}"
+    return f"{options} {backend.options()}".strip()
+
+
+def _defaults(settings: Settings, service: Service) -> Iterator[str]:
+    """What the file's servers inherit, and those that are added at run time do not."""
+    proxy = service.proxy
+    for line in (*settings.haproxy.template["defaults"], *proxy.listen, *proxy.backend):
+        words = line.split()
+        if words[:1] == ["default-server"]:
+            yield from words[1:]
+
+
+def _at_run_time(words: Sequence[str]) -> str | None:
+    kept, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in _AT_START:
+            del rest[: _AT_START[word]]
+        else:
+            kept.append(word)
+    text = " ".join(kept)
+    return text if _PLAIN.match(text) else None

@@ -1,0 +1,51 @@
+"""By what a service is served: what is ready, and what is doubtful where it is the last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from .haproxy.runtime import READY, Running
+from .haproxy.servers import key_of
+from .model import Backend
+from .settings import Service
+
+Draining = Collection[tuple[str, str]]
+"""Docker host and id of containers that were told to stop."""
+
+
+def in_doubt(
+    service: Service,
+    backends: Mapping[str, Sequence[Backend]],
+    doubtful: Mapping[str, Sequence[Backend]],
+    told: Draining,
+) -> tuple[list[Backend], list[Backend]]:
+    """The service's backends that are ready, and those that are not: unfit in Docker's eyes, or told to stop."""
+    found = backends.get(service.name, ())
+    stopping = [one for one in found if (one.docker_host, one.container_id) in told]
+    return [one for one in found if one not in stopping], [*doubtful.get(service.name, ()), *stopping]
+
+
+def kept(
+    service: Service,
+    ready: Sequence[Backend],
+    doubtful: Sequence[Backend],
+    known: Sequence[Backend],
+    running: Running | None,
+) -> list[Backend]:
+    """The doubtful ones that go on serving, because the service has no other usable server.
+
+    A 503 for certain is worse than a doubtful server; HAProxy's own check, or its death, takes it out.
+
+    Args:
+        service: the service.
+        ready: its backends that Docker holds fit.
+        doubtful: those that it does not.
+        known: those that served so far.
+        running: what HAProxy says, or None where it cannot be asked.
+    """
+    if running is None:
+        return [] if ready else [one for one in doubtful if one in known]
+    states = running.servers
+    if any(state.usable for one in ready if (state := states.get(key_of(service, one)))):
+        return []
+    return [one for one in doubtful if (state := states.get(key_of(service, one))) and state.admin == READY]

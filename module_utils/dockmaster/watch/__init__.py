@@ -1,0 +1,1 @@
+"""The watcher: follows the events of every Docker host, and changes HAProxy's servers as they happen."""

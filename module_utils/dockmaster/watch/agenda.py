@@ -1,0 +1,37 @@
+"""What waits for its time."""
+
+from __future__ import annotations
+
+import time
+
+
+class Agenda:
+    """Things to see to, each at a time by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._due: dict[str, float] = {}
+
+    def soon(self, what: str, seconds: float = 0.0) -> None:
+        """See to something after so many seconds, unless that is planned already."""
+        self._due.setdefault(what, time.monotonic() + seconds)
+
+    def due(self, what: str, again: float | None = None) -> bool:
+        """Whether it is time for something; it is then off the agenda.
+
+        Args:
+            what: which.
+            again: seconds to the next time, for what comes again and again; it begins now.
+        """
+        now = time.monotonic()
+        if again is not None:
+            self._due.setdefault(what, now)
+        if self._due.get(what, now + 1) > now:
+            return False
+        del self._due[what]
+        if again is not None:
+            self._due[what] = now + again
+        return True
+
+    def wait(self, longest: float) -> float:
+        """Seconds until the next thing is due."""
+        return max(0.0, min(min(self._due.values(), default=longest) - time.monotonic(), longest))

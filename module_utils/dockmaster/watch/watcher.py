@@ -1,0 +1,382 @@
+"""The loop: what the Docker hosts say, as changes of HAProxy's servers, one after another."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+
+from .. import draining, remembered, state
+from ..discovery import backends_of
+from ..errors import Busy, RuntimeApiError, RuntimeApiSilent, SettingsError
+from ..events import GONE
+from ..haproxy.changes import Change
+from ..haproxy.runtime import Runtime
+from ..haproxy.servers import Key, all_servers, servers_of
+from ..lock import folder_locked
+from ..logline import logline
+from ..metrics import Metrics
+from ..requested import request
+from ..settings import DockerServer, Service, Settings
+from .agenda import Agenda
+from .balancer import Balancer
+from .follower import SETTLES, Follower, Heard, Lost, Message, Told
+from .notify import Notifier
+from .view import ContainerKey, View
+
+IDLE = 1.0
+"""Seconds after which the loop goes round even if nothing happens."""
+POSTPONED = 0.1
+"""Seconds between two looks whether a server in doubt is still the last usable one."""
+FOLLOW = 0.5
+"""Seconds from a change to the file that follows it: several changes go into one write."""
+AGAIN = 1.0
+"""Seconds after which what HAProxy refused, or could not be asked, is tried again."""
+SWEEP = 0.5
+"""Seconds between two looks whether drained servers have finished."""
+LOOK = 5.0
+"""Seconds between two looks whether another worker of HAProxy runs, and whether new servers stay down."""
+SAVE = 15.0
+"""Seconds after which what only ages is written."""
+LOCK_TIMEOUT = 60.0
+STUCK = 20
+"""New servers that stay down, from which on one reload costs less than checking them so often."""
+RENEW = 600.0
+"""Seconds between two such reloads."""
+
+
+class Watcher:
+    """Follows every Docker host of the configuration.
+
+    Args:
+        settings: the configuration.
+        changed: gives the configuration anew where its file has changed, else None; raises SettingsError.
+        say: prints a line of the log.
+        notifier: the service manager.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        changed: Callable[[], Settings | None],
+        say: Callable[[str], None],
+        notifier: Notifier,
+    ) -> None:
+        self._changed = changed
+        self._say = say
+        self._notifier = notifier
+        self._metrics = Metrics("watch", settings.watch.metrics_directory)
+        self._remembered = remembered.Remembered()
+        self._followers: list[Follower] = []
+        self._held: Message | None = None
+        self._agenda: Agenda
+        self._ended = threading.Event()
+        self._begin(settings)
+
+    def end(self) -> None:
+        """Have ``run`` return, soon."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Watch until ``end`` is called. What goes wrong is said and tried again; nothing of it ends the loop."""
+        while not self._ended.is_set():
+            message = self._held
+            if message is None:
+                with suppress(queue.Empty):
+                    message = self._messages.get(timeout=self._agenda.wait(IDLE))
+            self._held = message
+            try:
+                with folder_locked(self._settings.haproxy.run_directory, LOCK_TIMEOUT):
+                    self._held = None
+                    if message is not None:
+                        self._take(message)
+                    self._see_to_what_is_due()
+            except (RuntimeApiError, Busy, OSError) as error:
+                self._failed(error)
+        self._stop_following()
+
+    def _begin(self, settings: Settings) -> None:
+        """Begin with a configuration; what was known with another is asked anew."""
+        self._stop_following()
+        self._settings = settings
+        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._held = None
+        self._agenda = Agenda()
+        self._view = View()
+        self._told: dict[ContainerKey, float] = {}
+        self._postponed: set[Key] = set()
+        self._touched: dict[ContainerKey, float] = {}
+        self._lost: dict[str, str] = {}
+        self._error = ""
+        self._cause: tuple[str, float | None] = ("start", None)
+        self._defaults: set[Key] = set()
+        self._began = False
+        self._balancer = Balancer(
+            Runtime(settings.haproxy.socket_file_path or ""),
+            settings.watch.first_check_interval,
+            settings.haproxy.drain_timeout,
+            self._done,
+        )
+        self._services = {service.name: service for service in settings.services}
+        self._sections = {service.proxy.backend_name: service for service in settings.services}
+        self._servers: dict[str, DockerServer] = {}
+        self._of_host: dict[str, list[Service]] = {}
+        for service in settings.services:
+            for server in service.discovery.servers:
+                self._servers[server.name] = server
+                self._of_host.setdefault(server.name, []).append(service)
+        self._silent = set(self._servers)
+        settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
+        self._followers = [
+            Follower(server, self._messages, settings.watch.resync_interval) for server in self._servers.values()
+        ]
+        self._agenda.soon("reconcile")
+
+    def _stop_following(self) -> None:
+        for follower in self._followers:
+            follower.end()
+
+    # What is due
+
+    def _see_to_what_is_due(self) -> None:
+        interval = self._notifier.interval
+        if interval is not None and self._agenda.due("alive", interval):
+            self._notifier.alive()
+        if self._agenda.due("reconcile"):
+            self._reconcile()
+        if self._agenda.due("stop_grace"):
+            self._end_told()
+        if self._agenda.due("postponed"):
+            self._because("another server is usable")
+            self._settle(self._postponed)
+        if self._agenda.due("sweep"):
+            self._because("its requests are over")
+            if self._balancer.sweep(self._unwanted):
+                self._agenda.soon("sweep", SWEEP)
+        if self._began and self._agenda.due("look", LOOK):
+            self._look()
+        if self._agenda.due("follow"):
+            request(self._settings.haproxy.run_directory)
+        if self._agenda.due("save"):
+            remembered.save(self._settings.haproxy.run_directory, "watch", self._remembered)
+            self._metrics.save()
+        if self._agenda.due("configuration", IDLE):
+            self._take_configuration()
+
+    def _take_configuration(self) -> None:
+        try:
+            settings = self._changed()
+        except SettingsError as error:
+            self._say(logline(error=error, configuration="as before"))
+            return
+        if settings:
+            self._say(logline(configuration="changed", services=len(settings.services)))
+            self._begin(settings)
+            # Root's pass makes the structure so.
+            self._agenda.soon("follow")
+
+    def _failed(self, error: Exception) -> None:
+        """Everything is looked at again, and root's pass is asked for what cannot be done at run time."""
+        if str(error) != self._error:
+            self._error = str(error)
+            self._say(logline(error=error))
+        self._agenda.soon("follow", FOLLOW)
+        self._agenda.soon("reconcile", AGAIN)
+        if not self._silent:
+            # It watches, though HAProxy does not let it do all yet: nobody need wait for more.
+            self._notifier.ready()
+
+    def _end_told(self) -> None:
+        """Containers that still run long after they were told to stop get traffic again."""
+        now = time.monotonic()
+        over = [container for container, until in self._told.items() if until <= now]
+        self._because("it still runs after stop_grace")
+        for container in over:
+            del self._told[container]
+            self._settle(self._view.keys(container))
+        self._say_who_was_told()
+
+    def _say_who_was_told(self) -> None:
+        draining.save(self._settings.haproxy.run_directory, self._told)
+        if self._told:
+            self._agenda.soon("stop_grace", min(self._told.values()) - time.monotonic())
+
+    def _look(self) -> None:
+        if self._balancer.restarted():
+            self._say(logline(haproxy="another worker runs"))
+            self._reconcile()
+        self._because("it stays down")
+        if self._balancer.slow_down() > STUCK and self._agenda.due("renew", RENEW):
+            request(self._settings.haproxy.run_directory, renew=True)
+
+    # What the Docker hosts say
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Heard):
+            self._take_event(message)
+        elif isinstance(message, Told):
+            self._take_answer(message)
+        else:
+            self._take_silence(message)
+
+    def _take_event(self, heard: Heard) -> None:
+        event = heard.event
+        container = (heard.host, event.container)
+        keys = self._view.keys(container)
+        if not keys:
+            return
+        self._because(event.action, heard.at)
+        if event.action in GONE:
+            self._touched[container] = heard.at
+            self._follow(self._view.gone(container))
+            if self._told.pop(container, None):
+                self._say_who_was_told()
+        elif event.action == "pause":
+            self._touched[container] = heard.at
+            self._settle(self._view.unfit(container))
+        else:
+            placed = self._view.placed
+            stopping = {key for key in keys if event.stops(placed[key].service.discovery.stop_signals)}
+            if stopping:
+                self._told[container] = heard.at + self._settings.watch.stop_grace
+                self._settle(stopping)
+                self._say_who_was_told()
+
+    def _take_answer(self, told: Told) -> None:
+        host = told.host
+        attributed = self._view.attributed(host)
+        if told.ids is None:
+            for name, backends in state.load(self._settings.haproxy.state_file).items():
+                ids = {one.container_id for one in backends if one.docker_host == host}
+                attributed.setdefault(name, set()).update(ids)
+        listed = backends_of(self._of_host[host], host, self._servers[host].host, told.listed, known=attributed)
+        events = {heard.event.container: heard for heard in told.events}
+        self._touched = {of: at for of, at in self._touched.items() if of[0] != host or at + SETTLES > told.asked}
+        over = {container for of, container in self._touched if of == host}
+        begun = {container for container, heard in events.items() if heard.event.action == "start"}
+        changed = self._view.told(host, listed, self._services, told.ids, over - begun)
+        self._remembered.answered(host)
+        self._metrics.last_answer.labels(host).set_to_current_time()
+        self._agenda.soon("save", SAVE)
+        if self._lost.pop(host, None):
+            self._say(logline(docker_host=host, state="answers"))
+        for container, keys in changed.items():
+            heard = events.get(container)
+            self._because(heard.event.action if heard else "resync", heard.at if heard else None)
+            self._follow(keys)
+        self._heard_from(host)
+
+    def _take_silence(self, lost: Lost) -> None:
+        """Losing sight of a Docker host is not the same as its containers being gone."""
+        if self._lost.get(lost.host) != lost.reason:
+            self._lost[lost.host] = lost.reason
+            self._say(logline(docker_host=lost.host, state="unknown", error=lost.reason))
+        if lost.host in self._silent:
+            known = state.load(self._settings.haproxy.state_file)
+            self._view.last_known(lost.host, self._of_host[lost.host], known)
+            self._heard_from(lost.host)
+
+    def _heard_from(self, host: str) -> None:
+        """Once each host has answered or failed to, what runs and nobody wants is known for sure."""
+        if host in self._silent:
+            self._silent.discard(host)
+            if not self._silent:
+                self._agenda.soon("reconcile")
+
+    # What that means for HAProxy
+
+    def _because(self, cause: str, heard: float | None = None) -> None:
+        """Say why the next changes are made, and when that was heard."""
+        self._cause = (cause, heard)
+
+    def _follow(self, keys: Collection[Key]) -> None:
+        """Settle servers whose containers came or went."""
+        self._settle(keys)
+        services = [self._sections[section] for section, _ in keys]
+        if any(service.default_servers or service.use_previous_backends for service in services):
+            # Whether others serve in their place depends on all of them.
+            self._agenda.soon("reconcile")
+
+    def _settle(self, keys: Iterable[Key]) -> None:
+        """Make servers as what is known of their containers says."""
+        if not self._balancer.worker:
+            return
+        for key in sorted(keys):
+            try:
+                self._settle_one(key)
+            except RuntimeApiSilent:
+                raise
+            except RuntimeApiError as error:
+                # One that HAProxy refuses holds up none of the others.
+                self._failed(error)
+
+    def _settle_one(self, key: Key) -> None:
+        self._postponed.discard(key)
+        placed = self._view.placed.get(key)
+        if placed is None:
+            if not self._sections[key[0]].use_previous_backends:
+                self._balancer.out(key)
+        elif placed.fit and placed.container not in self._told:
+            for server in servers_of(self._settings, placed.service, [placed.backend]):
+                self._balancer.serve(server)
+        elif not self._balancer.rest(key):
+            self._postponed.add(key)
+            self._agenda.soon("postponed", POSTPONED)
+
+    def _reconcile(self) -> None:
+        """Hold everything that runs against everything that is known."""
+        self._because("resync" if self._began else "start")
+        running = self._balancer.learn()
+        self._error = ""
+        self._settle(list(self._view.placed))
+        if self._silent:
+            return
+        fit = self._view.fit()
+        found = {name: service.completed(fit.get(name, ()), ()) for name, service in self._services.items()}
+        wanted = all_servers(self._settings, found)
+        self._defaults = wanted.keys() - self._view.placed.keys()
+        for key in self._defaults:
+            self._balancer.serve(wanted[key])
+        served = {section for section, _ in wanted}
+        self._balancer.let_go(
+            key
+            for key in running.servers
+            if self._unwanted(key) and not (self._sections[key[0]].use_previous_backends and key[0] not in served)
+        )
+        self._agenda.soon("sweep", SWEEP)
+        if not self._began:
+            self._began = True
+            self._say(logline(state="ready", docker_hosts=len(self._servers), servers=len(wanted)))
+            self._notifier.ready()
+
+    def _unwanted(self, key: Key) -> bool:
+        """Whether a server of ours stands for nothing any more."""
+        return key[0] in self._sections and key not in self._view.placed and key not in self._defaults
+
+    def _done(self, change: Change) -> None:
+        """A change was made: it is said, counted and remembered, and the file follows."""
+        cause, heard = self._cause
+        seconds = None if heard is None else time.monotonic() - heard
+        placed = self._view.placed.get(change.server)
+        backend = placed.backend if placed else None
+        self._say(
+            logline(
+                change=change.kind,
+                service=self._sections[change.server[0]].name,
+                server=change.server[1],
+                address=backend and backend.address,
+                docker_host=backend and backend.docker_host,
+                container=backend and backend.container_name,
+                cause=cause,
+                after_ms=None if seconds is None else 1000 * seconds,
+            )
+        )
+        self._metrics.changes.labels(change.kind).inc()
+        if seconds is not None:
+            self._metrics.applied.observe(seconds)
+        self._remembered.changed("/".join(change.server), change.kind, cause)
+        self._agenda.soon("follow", FOLLOW)
+        self._agenda.soon("save", AGAIN)
+        self._agenda.soon("sweep", SWEEP)
