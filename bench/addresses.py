@@ -20,9 +20,9 @@ KINDS = ("finishes what it accepted", "exits at once")
 def measure(plan: Plan) -> list[Figure]:
     """Every kind of address, with and without docker-proxy."""
     figures = []
-    for proxy in (True, False):
+    for proxy in plan.proxies:
         with engine(userland_proxy=proxy) as client:
-            ways = {"published on loopback": LOOPBACK, "published on the bridge": bridge_address(client), "own": None}
+            ways = {"published on loopback": LOOPBACK, "published on the bridge": bridge_address(), "own": None}
             for way in plan.ways:
                 publish = ways[way]
                 of = f"{way}, {'docker-proxy' if proxy else 'no docker-proxy'}"

@@ -29,14 +29,16 @@ def measure(plan: Plan) -> list[Figure]:
     return figures
 
 
-def used(system: System, seconds: float, *, size: int | None = None, goals: bool = False) -> list[Figure]:
+def used(
+    system: System, seconds: float, *, size: int | None = None, when: str = "", goals: bool = False
+) -> list[Figure]:
     """What the discovery and HAProxy use in a while, CPU time counted up to a minute."""
     before = usage(system.roots)
     time.sleep(seconds)
     after = usage(system.roots)
     figures = []
     for part, limits in (("discovery", (0.05, 50.0) if goals else (None, None)), ("haproxy", (None, None))):
-        of = f"{system.name}: {part}"
+        of = f"{system.name}: {part}{when and f', {when}'}"
         cpu = (after[part].cpu - before[part].cpu) / seconds * 60
         figures += [
             Figure("CPU of an idle minute", of, "s", [cpu], size, at_most=limits[0]),

@@ -55,7 +55,6 @@ def configuration(
     docker_hosts: Sequence[Mapping[str, Any]] = ({"name": "local", "host": LOOPBACK, "port": API_PORT},),
     discovery: Mapping[str, Any] | None = None,
     listen: Sequence[str] = (),
-    **haproxy_settings: Any,
 ) -> Path:
     """Write a configuration of Dockmaster's: what the roles tell HAProxy, and the measured service."""
     settings = json.loads((CACHE / "haproxy.json").read_text())
@@ -64,13 +63,20 @@ def configuration(
         "socket_file_path": str(folder / "admin.sock"),
         "pid_file": str(folder / "haproxy.pid"),
         "state_file": str(folder / "backends.json"),
-        **haproxy_settings,
+        "run_directory": str(folder / "run"),
     }
     service = {
         "discovery": {"image_name": IMAGE, "container_port": INSIDE, **(discovery or {})},
         "haproxy": {"port": BALANCER_PORT, "listen": ["mode http", "option httpchk GET /", *listen]},
     }
-    config = {"discovery": {"servers": list(docker_hosts)}, "services": {SERVICE: service}, "haproxy": settings}
+    config = {
+        "discovery": {"servers": list(docker_hosts)},
+        "services": {SERVICE: service},
+        "haproxy": settings,
+        "watch": {"metrics_directory": str(folder / "metrics")},
+    }
+    for name in ("run", "metrics"):
+        (folder / name).mkdir()
     path = folder / "dockmaster.json"
     path.write_text(json.dumps(config))
     return path
@@ -110,28 +116,22 @@ def passes(config: Path, interval: float = 5) -> Iterator[System]:
 def watcher(config: Path) -> Iterator[System]:
     """Dockmaster's watcher, with the one-shot pass that it asks for."""
     log = config.parent / "watch.log"
-    with balancer(config) as proxy, one_shots(config), started(command.watch(config), log) as process:
-        ready(process, log, log.read_text)
+    with balancer(config) as proxy, passes_on_request(config), started(command.watch(config), log) as process:
+        ready(process, log, lambda: "state=ready" in log.read_text())
         yield System("watch", 0, [process.pid, proxy.pid], proxy.reloads, proxy, log)
 
 
 @contextmanager
-def one_shots(config: Path) -> Iterator[None]:
-    """A pass whenever the watcher asks for one, as the path unit does it."""
-    asked = Path(json.loads(config.read_text())["haproxy"]["run_directory"])
+def passes_on_request(config: Path) -> Iterator[None]:
+    """A pass whenever the watcher asks for one, as the path unit has it made."""
+    asked = config.parent / "run" / "sync-wanted"
     ended = threading.Event()
 
-    def latest() -> int:
-        return max((file.stat().st_mtime_ns for file in asked.glob("*")), default=0)
-
     def serve() -> None:
-        seen = latest()
-        while not ended.wait(0.05):
-            if latest() != seen:
-                seen = latest()
-                subprocess.run(command.sync(config), check=False, stdout=subprocess.DEVNULL)
+        while not ended.wait(0.02):
+            if asked.exists():
+                subprocess.run(command.sync(config, "--requested"), check=False, stdout=subprocess.DEVNULL)
 
-    asked.mkdir(exist_ok=True)
     thread = threading.Thread(target=serve)
     thread.start()
     try:
@@ -151,7 +151,7 @@ def cron(interval: float = 5, **more: Any) -> Iterator[System]:
 @contextmanager
 def watch(**more: Any) -> Iterator[System]:
     """The watcher, likewise."""
-    with folder("watch") as where, watcher(configuration(where, run_directory=str(where / "run"), **more)) as system:
+    with folder("watch") as where, watcher(configuration(where, **more)) as system:
         yield system
 
 
