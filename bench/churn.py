@@ -150,7 +150,7 @@ def _figures(system: System, kind: str, booked: Booked, stops: int, reloads: int
     of = f"{system.name}: {kind}"
     post = sum(failure["method"] == "POST" for failure in booked.failures)
     may_lose = kind in ("exits at once", "closes idle connections first")
-    kinds = Counter(f"{failure['method']}, {failure['kind']}" for failure in booked.failures)
+    kinds = Counter(failure["kind"] for failure in booked.failures)
     return [
         Figure("requests", of, "", [booked.requests]),
         Figure("stops", of, "", [stops]),

@@ -123,13 +123,15 @@ class Client:
     def failed(self, request: Request, kind: str) -> None:
         """Book a failure."""
         self.finished += 1
-        failure = {"at": time.monotonic(), "kind": kind, "method": request.method}
-        self.failures.append({**failure, "slow": request.slow, "reused": request.reused})
+        what = (
+            f"{'slow ' if request.slow else ''}{request.method} on a {'kept' if request.reused else 'new'} connection"
+        )
+        self.failures.append({"at": time.monotonic(), "kind": f"{what}: {kind}", "method": request.method})
 
     def result(self) -> dict[str, Any]:
         """All that was booked."""
         for _ in range(self.requests - self.finished):
-            self.failures.append({"at": time.monotonic(), "kind": "never finished", "method": "?"})
+            self.failures.append({"at": time.monotonic(), "kind": "?: never finished", "method": "?"})
         return {
             "requests": self.requests,
             "failures": self.failures,
@@ -221,7 +223,7 @@ class Booked:
 
     Attributes:
         requests: how many.
-        failures: each with its time on the monotonic clock (``at``), its ``kind`` and ``method``.
+        failures: each with its time on the monotonic clock (``at``), its ``method``, and its ``kind`` in words.
         latencies: in seconds, of those that take no two seconds.
         behind: how far the client itself was behind its schedule at the worst, in seconds.
     """
