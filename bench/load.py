@@ -63,6 +63,7 @@ class Client:
     """Keeps to the schedule, and books what comes of it."""
 
     rate: int
+    port: int
     idle: deque[Connection] = field(default_factory=deque)
     connecting: set[asyncio.Task[None]] = field(default_factory=set)
     latencies: list[float] = field(default_factory=list)
@@ -106,7 +107,7 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(TIMEOUT):
-                _, connection = await loop.create_connection(lambda: Connection(self), LOOPBACK, BALANCER_PORT)
+                _, connection = await loop.create_connection(lambda: Connection(self), LOOPBACK, self.port)
         except TimeoutError:
             self.failed(request, "no connection in time")
         except OSError as error:
@@ -240,10 +241,10 @@ class Booked:
 
 
 @contextmanager
-def load(rate: int = RATE) -> Iterator[list[Booked]]:
+def load(rate: int = RATE, port: int = BALANCER_PORT) -> Iterator[list[Booked]]:
     """Put the load on for as long as the block lasts; then the list has what was booked."""
     booked: list[Booked] = []
-    command = [sys.executable, "-m", "bench.load", str(rate)]
+    command = [sys.executable, "-m", "bench.load", str(rate), str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
@@ -255,12 +256,12 @@ def load(rate: int = RATE) -> Iterator[list[Booked]]:
             process.kill()
 
 
-async def _main(rate: int) -> None:
+async def _main(rate: int, port: int) -> None:
     """Load until standard input ends."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, ended.set)
-    client = Client(rate)
+    client = Client(rate, port)
     print("begun", flush=True)
     await client.run(ended)
     loop.remove_reader(sys.stdin)
@@ -268,4 +269,4 @@ async def _main(rate: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1])))
+    asyncio.run(_main(int(sys.argv[1]), int(sys.argv[2])))
