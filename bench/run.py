@@ -33,14 +33,14 @@ def main() -> int:
     names = os.environ.get("BENCH", "").split()
     parser.add_argument("names", nargs="*", default=names or list(MEASUREMENTS), metavar="MEASUREMENT")
     parser.add_argument("--smoke", action="store_true", help="everything in miniature, to see that it works")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for what comes out")
     options = parser.parse_args()
     unknown = set(options.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
     prepare()
     try:
-        results = measure(options.names, SMOKE if options.smoke else Plan(), options.results)
+        plan, folder = (SMOKE, CACHE / "smoke") if options.smoke else (Plan(), RESULTS)
+        results = measure(options.names, plan, folder)
     finally:
         engine.wipe()
     said = [f"{one.measurement}: {what}" for one in results for what in smoke.wrong(one.figures) if options.smoke]

@@ -45,7 +45,7 @@ COMMANDS = {
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))
     },
     "bench": ["ansible-playbook bench/prepare.yml", "python -m bench"],
-    "bench-smoke": ["ansible-playbook bench/prepare.yml", "python -m bench --smoke --results .cache/bench/smoke"],
+    "bench-smoke": ["ansible-playbook bench/prepare.yml", "python -m bench --smoke"],
 }
 
 
