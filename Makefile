@@ -5,7 +5,7 @@ export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: up down check test
+.PHONY: up down check test bench
 .DELETE_ON_ERROR:
 
 up: .venv/runtime
@@ -17,11 +17,15 @@ down: .venv/runtime
 check: .venv/development
 	.venv/bin/python tests/stages.py lint unit
 
-test: .venv/development
-	.venv/bin/python tests/stages.py lint unit molecule-default molecule-sysv
+test: .venv/development .cache/bench/plots/installed
+	.venv/bin/python tests/stages.py lint unit molecule-default molecule-sysv bench-smoke
 
 molecule-%: .venv/development
 	.venv/bin/python tests/stages.py $@
+
+# make bench BENCH="convergence churn" measures only these.
+bench: .venv/development .cache/bench/plots/installed .cache/bench/easyhaproxy/installed
+	.venv/bin/python tests/stages.py bench
 
 # The files are stamps: pip runs again only when the pins change.
 .venv/runtime: requirements.txt requirements.yml
@@ -32,4 +36,9 @@ molecule-%: .venv/development
 
 .venv/development: requirements-dev.txt .venv/runtime
 	.venv/bin/pip install --quiet --no-compile --requirement requirements-dev.txt
+	touch $@
+
+.cache/bench/%/installed: bench/requirements-%.txt
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --no-compile --requirement $<
 	touch $@

@@ -44,6 +44,8 @@ COMMANDS = {
         f"molecule-{file.parent.name}": [f"molecule --base-config {BASE} test --scenario-name {file.parent.name}"]
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))
     },
+    "bench": ["ansible-playbook bench/prepare.yml", "python -m bench"],
+    "bench-smoke": ["ansible-playbook bench/prepare.yml", "python -m bench --smoke"],
 }
 
 

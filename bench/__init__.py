@@ -1,0 +1,1 @@
+"""What Dockmaster costs, and how it compares: measurements on one machine, against real parts."""

@@ -1,0 +1,165 @@
+"""Churn: what requests come to while containers start, stop, restart and are rolled, another server always usable."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+
+import docker
+from docker.models.containers import Container
+
+from .containers import BALANCER_PORT, LOOPBACK, Running, run, running
+from .engine import engine
+from .figures import Figure
+from .load import Booked, load
+from .plan import DRAINED, KINDS, Plan
+from .probe import first_answer
+from .systems import SERVICE, Start, System, chosen
+from .waiting import until
+
+BALANCER = (LOOPBACK, BALANCER_PORT)
+STARTS: tuple[dict[str, str], ...] = ({}, {"START_DELAY": "0.5"}, {"FAIL_SECONDS": "0.5"})
+"""A container serves at once, or listens late, or answers 500 at first."""
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """Every system with every kind of application."""
+    figures = []
+    with engine() as client:
+        for name, start in chosen(plan):
+            for kind in plan.kinds:
+                figures += _run(client, start, kind, plan)
+                print(f"churn: {name}, {kind}: done", flush=True)
+    return figures
+
+
+def _run(client: docker.DockerClient, start: Start, kind: str, plan: Plan) -> list[Figure]:
+    with Changes(client, kind) as changes, start() as system:
+        if kind == DRAINED and system.proxy is None:
+            return []
+        times = plan.churn if system.interval == 0 else plan.churn_polled
+        before = system.reloads()
+        booked = changes.under_load(system, itertools.islice(itertools.cycle(changes.each()), times))
+        reloads = system.reloads() - before
+    return _figures(system, kind, booked, changes.stops, reloads)
+
+
+class Changes:
+    """The containers, and what is done to them.
+
+    Args:
+        client: of the engine.
+        kind: what the application does when it is told to stop, one of KINDS.
+        publish: on which address of the machine they are published; None for none.
+
+    Attributes:
+        anchor: the container that is left alone.
+        stops: how often one was told to stop.
+    """
+
+    def __init__(self, client: docker.DockerClient, kind: str, publish: str | None = LOOPBACK) -> None:
+        self.client = client
+        self.kind = kind
+        self.publish = publish
+        self.system: System | None = None
+        self.stops = 0
+        self.variants = itertools.cycle(STARTS)
+        self.all: list[Container] = []
+        self.others: deque[Running] = deque()
+
+    def __enter__(self) -> Changes:
+        """Start the container that is left alone, and one to be changed."""
+        self.anchor = self._new()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove them all."""
+        for container in self.all:
+            container.remove(force=True)
+
+    def under_load(self, system: System, changes: Iterable[Callable[[], None]]) -> Booked:
+        """Make the changes while requests come to the system: what became of these."""
+        self.system = system
+        self.balanced(self.anchor)
+        with load() as booked:
+            for change in changes:
+                change()
+            # What the last stop leaves behind counts as well.
+            time.sleep(system.interval + 1)
+        return booked[0]
+
+    def each(self) -> tuple[Callable[[], None], ...]:
+        """One of each, as many containers afterwards as before."""
+        return (self.start, self.restart, self.roll, self.stop)
+
+    def start(self) -> None:
+        """Start one more."""
+        self.others.append(self._new(**next(self.variants)))
+
+    def restart(self) -> None:
+        """Restart the oldest: it gets another port."""
+        one = self._oldest()
+        one.container.restart()
+        self.others.append(running(one.container))
+        first_answer(self.others[-1].address)
+
+    def roll(self) -> None:
+        """Replace the oldest: as soon as the new one answers, stop it."""
+        self.start()
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the oldest."""
+        one = self._oldest()
+        one.container.stop()
+        one.container.remove()
+        self.all.remove(one.container)
+
+    def balanced(self, one: Running) -> None:
+        """Wait until a container has traffic: stopping one that never had any would show nothing."""
+        first_answer(BALANCER, one.name)
+
+    def _new(self, **environment: str) -> Running:
+        one = run(self.client, publish=self.publish, ON_TERM=KINDS[self.kind], **environment)
+        self.all.append(one.container)
+        first_answer(one.address)
+        return one
+
+    def _oldest(self) -> Running:
+        """The next one to be stopped."""
+        one = self.others.popleft()
+        self.balanced(one)
+        if self.kind == DRAINED:
+            self._drain(one)
+        self.stops += 1
+        return one
+
+    def _drain(self, one: Running) -> None:
+        proxy = self.system.proxy if self.system else None
+        assert proxy
+        server = f"{one.name}_{one.address[1]}"
+        proxy.ask(f"set server {SERVICE}/{server} state drain")
+        until(f"{server} drained", lambda: proxy.sessions(server) == 0)
+
+
+def _figures(system: System, kind: str, booked: Booked, stops: int, reloads: int) -> list[Figure]:
+    ours = system.interval == 0
+    of = f"{system.name}: {kind}"
+    post = sum(failure["method"] == "POST" for failure in booked.failures)
+    may_lose = kind in ("exits at once", "closes idle connections first")
+    kinds = Counter(failure["kind"] for failure in booked.failures)
+    return [
+        Figure("requests", of, "", [booked.requests]),
+        Figure("stops", of, "", [stops]),
+        Figure("failed that may be repeated (GET)", of, "", [len(booked.failures) - post], at_most=0 if ours else None),
+        Figure("failed POST", of, "", [post], at_most=0 if ours and not may_lose else None),
+        Figure("failed POST a stop", of, "", [post / max(1, stops)]),
+        *(Figure(f"failed {what}", of, "", [count], detail=True) for what, count in sorted(kinds.items())),
+        Figure("reloads", of, "", [reloads], at_most=0 if ours else None),
+        Figure("latency, median", of, "ms", [booked.quantile(0.5)]),
+        Figure("latency, 99 %", of, "ms", [booked.quantile(0.99)]),
+        Figure("the client behind its schedule, at the worst", of, "ms", [booked.behind * 1000]),
+    ]

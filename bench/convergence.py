@@ -1,0 +1,96 @@
+"""Convergence: from a container's start to its first answer through the balancer, beside its first answer directly."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from queue import SimpleQueue
+
+import docker
+from docker.models.containers import Container
+
+from .containers import BALANCER_PORT, LOOPBACK, create, free_port, run, running, short
+from .engine import engine
+from .figures import Figure
+from .plan import Plan
+from .probe import first_answer, first_answers
+from .systems import System, chosen
+
+BALANCER = (LOOPBACK, BALANCER_PORT)
+HEALTHY = "health_status: healthy"
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """Every system in turn, with containers of its own."""
+    figures = []
+    with engine() as client:
+        for name, start in chosen(plan):
+            anchor = run(client)
+            with start() as system:
+                first_answer(BALANCER, anchor.name)
+                figures += _plain(client, system, plan.starts)
+                figures += _with_healthcheck(client, system, plan.starts)
+            anchor.container.remove(force=True)
+            print(f"convergence: {name} done", flush=True)
+    return figures
+
+
+def _plain(client: docker.DockerClient, system: System, times: int) -> list[Figure]:
+    direct, through = [], []
+    for _ in range(times):
+        _apart(system)
+        port = free_port()
+        container = create(client, port=port)
+        container.start()
+        began = time.monotonic()
+        answered = first_answers(((LOOPBACK, port), ""), (BALANCER, short(container)))
+        both = [one.result() - began for one in answered]
+        direct.append(both[0] * 1000)
+        through.append(both[1] * 1000)
+        container.remove(force=True)
+    behind = [two - one for one, two in zip(direct, through, strict=True)]
+    ratios = [two / one for one, two in zip(direct, through, strict=True)]
+    ours = system.interval == 0
+    return [
+        Figure("first answer from the start, directly", system.name, "ms", direct),
+        Figure("first answer from the start, balanced", system.name, "ms", through),
+        Figure("behind the direct answer", system.name, "ms", behind, at_most=5 if ours else None),
+        Figure("balanced : direct", system.name, "", ratios, at_most=1.1 if ours else None),
+        Figure("balanced : direct, the worst", system.name, "", [max(ratios)], at_most=1.5 if ours else None),
+    ]
+
+
+def _with_healthcheck(client: docker.DockerClient, system: System, times: int) -> list[Figure]:
+    behind = []
+    for _ in range(times):
+        _apart(system)
+        container = create(client, healthcheck=True)
+        healthy = _healthy(client, container)
+        container.start()
+        running(container)
+        (through,) = first_answers((BALANCER, short(container)))
+        behind.append((through.result() - healthy.get(timeout=60)) * 1000)
+        container.remove(force=True)
+    return [Figure("first answer from healthy, balanced", system.name, "ms", behind)]
+
+
+def _apart(system: System) -> None:
+    """Start at any time between two looks at Docker: the last answer came with such a look."""
+    time.sleep(random.uniform(0, system.interval))
+
+
+def _healthy(client: docker.DockerClient, container: Container) -> SimpleQueue[float]:
+    """Gives the time of Docker's word that a container is healthy, on the monotonic clock."""
+    told: SimpleQueue[float] = SimpleQueue()
+    events = client.events(decode=True, filters={"container": container.id, "event": "health_status"})
+
+    def listen() -> None:
+        for event in events:
+            if event["Action"] == HEALTHY:
+                told.put(event["timeNano"] / 1e9 - time.time() + time.monotonic())
+                events.close()
+                return
+
+    threading.Thread(target=listen, daemon=True).start()
+    return told

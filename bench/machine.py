@@ -1,0 +1,36 @@
+"""The machine that figures were measured on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+from .command import PYTHON
+from .haproxy import HAPROXY
+
+
+def describe() -> dict[str, str]:
+    """Processor, memory, and the versions of what was measured."""
+    cpu = _field("/proc/cpuinfo", "model name")
+    memory = int(_field("/proc/meminfo", "MemTotal").split()[0]) / 1024 / 1024
+    return {
+        "processor": cpu,
+        "cores": str(len(os.sched_getaffinity(0))),
+        "memory": f"{memory:.0f} GiB",
+        "kernel": platform.release(),
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "Docker": _said("dockerd", "--version").split(" ", 2)[2],
+        "HAProxy": _said(HAPROXY, "-v").split()[2],
+        "Python": _said(PYTHON, "--version").split()[1],
+    }
+
+
+def _field(path: str, name: str) -> str:
+    lines = (line.split(":", 1) for line in Path(path).read_text().splitlines() if ":" in line)
+    return next(value.strip() for key, value in lines if key.strip() == name)
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]

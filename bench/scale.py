@@ -1,0 +1,144 @@
+"""Scale: from ten servers to ten thousand, of simulated Docker hosts and in a real HAProxy."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from . import command
+from .containers import BALANCER_PORT, LOOPBACK
+from .figures import Figure
+from .haproxy import HAPROXY
+from .idle import MEGABYTE, used
+from .plan import Plan
+from .probe import answers, first_answer
+from .processes import ready, started
+from .simulated_docker import FIRST_PORT, Simulated, Started, address, simulated_docker
+from .systems import OURS, System, balancer, configuration, folder
+from .waiting import until
+
+BALANCER = (LOOPBACK, BALANCER_PORT)
+MOST_HOSTS = 100
+PASSES = 3
+PATIENCE = 120.0
+# A request may name the server that it wants: of ten thousand, a new one would not be met by chance.
+TO_SERVER = "use-server %[req.hdr(x-server)] if { req.hdr(x-server) -m found }"
+ORIGINS = """
+global
+    fd-hard-limit 10000
+defaults
+    mode http
+    timeout client 1m
+    timeout http-keep-alive 1m
+frontend origins
+    bind :{first}-{last}
+    http-request return status 200 content-type text/plain lf-string "%[dst]:%[dst_port]"
+"""
+
+
+def measure(plan: Plan) -> list[Figure]:
+    """Every size in turn."""
+    figures = []
+    for size in plan.sizes:
+        hosts = min(MOST_HOSTS, max(1, size // 10))
+        with folder("scale") as where, simulated_docker(size, hosts) as api, origins(size // hosts + plan.changes):
+            config = configuration(where, docker_hosts=api.docker_hosts, listen=[TO_SERVER])
+            figures += _passes(config, size)
+            for name, follow in OURS.items():
+                if name in plan.systems:
+                    with follow(config) as system:
+                        until("every server", partial(_all_usable, system, size), PATIENCE, 0.2)
+                        figures += used(system, plan.idle_seconds, size=size)
+                        figures += _changes(system, api, size, plan.changes)
+                    print(f"scale: {size}, {name}: done", flush=True)
+    return figures
+
+
+@contextmanager
+def origins(ports: int) -> Iterator[None]:
+    """Answer at that many ports, on every address, with the address and the port."""
+    with folder("origins") as where:
+        config = where / "haproxy.cfg"
+        config.write_text(ORIGINS.format(first=FIRST_PORT, last=FIRST_PORT + ports - 1))
+        log = where / "haproxy.log"
+        with started([HAPROXY, "-f", config], log) as process:
+            ready(process, log, lambda: answers((LOOPBACK, FIRST_PORT)))
+            yield
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A process that has ended: seconds on the clock, seconds of CPU, megabytes at the most."""
+
+    seconds: float
+    cpu: float
+    memory: float
+
+
+def _run(line: list[str]) -> Ran:
+    began = time.monotonic()
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    _, status, resources = os.wait4(process.pid, 0)
+    seconds = time.monotonic() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, line)
+    return Ran(seconds, resources.ru_utime + resources.ru_stime, resources.ru_maxrss * 1024 / MEGABYTE)
+
+
+def _passes(config: Path, size: int) -> list[Figure]:
+    """A first pass without a HAProxy, HAProxy's start, and passes that change nothing."""
+    first = _run(command.sync(config))
+    began = time.monotonic()
+    with balancer(config) as proxy:
+        until("every server", lambda: len(proxy.usable()) >= size, PATIENCE, 0.05)
+        begun = time.monotonic() - began
+        none = [_run(command.sync(config)) for _ in range(PASSES)]
+    of = "a pass"
+    return [
+        Figure("cold start", of, "s", [first.seconds], size),
+        Figure("cold start", "haproxy, until every server is checked", "s", [begun], size),
+        Figure("a pass without a change", of, "s", [one.seconds for one in none], size, at_most=2),
+        Figure("CPU of a pass without a change", of, "s", [one.cpu for one in none], size),
+        Figure("memory, resident", of, "MB", [max(one.memory for one in none)], size),
+    ]
+
+
+def _changes(system: System, api: Simulated, size: int, times: int) -> list[Figure]:
+    """One container more, then one less: how soon it is applied, and how soon it answers."""
+    applied, answered = [], []
+    for number in range(times):
+        log = system.log.stat().st_size
+        one = api.start(number % api.hosts + 1)
+        if system.interval == 0:
+            until("the change", partial(_said, system, log, one), pause=0.0005)
+            applied.append((time.monotonic() - one.told) * 1000)
+        wanted = f"X-Server: {_server(api, one)}\r\n"
+        answer = first_answer(BALANCER, f"{address(one.host)}:{one.port}", headers=wanted, seconds=PATIENCE)
+        answered.append((answer - one.told) * 1000)
+        api.stop(one)
+    figures = [Figure("one change, to its first answer", system.name, "ms", answered, size)]
+    if applied:
+        figures.append(Figure("one change, applied", system.name, "ms", applied, size, at_most=5))
+    return figures
+
+
+def _said(system: System, since: int, one: Started) -> bool:
+    with system.log.open("rb") as log:
+        log.seek(since)
+        return one.id[:12].encode() in log.read()
+
+
+def _server(api: Simulated, one: Started) -> str:
+    name = f"{one.id[:12]}_{one.port}"
+    return f"host{one.host}_{name}" if api.hosts > 1 else name
+
+
+def _all_usable(system: System, size: int) -> bool:
+    return system.proxy is not None and len(system.proxy.usable()) >= size
