@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from conftest import until
+from waiting import until
 
 from bench.load import load
 
