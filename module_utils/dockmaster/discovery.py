@@ -22,6 +22,10 @@ Resolve = Callable[[str], str | None]
 """The image that a container was made from, by its id, or None where the Docker host does not say."""
 
 
+class ImageUnknown(ValueError):
+    """Docker shows a container's image by id, and nobody says which it is."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """What a Docker host's list says.
@@ -30,11 +34,13 @@ class Listed:
         backends: by the service's name; an empty list is a fact.
         doubtful: those whose containers run and that Docker holds unfit: paused, or unhealthy.
         refused: containers that cannot serve, and why.
+        unclear: ids of those among them whose image would have to be asked for.
     """
 
     backends: dict[str, list[Backend]]
     doubtful: dict[str, list[Backend]]
     refused: list[Refusal]
+    unclear: frozenset[str] = frozenset()
 
 
 def backends_of(
@@ -60,6 +66,7 @@ def backends_of(
     found: dict[str, list[Backend]] = {service.name: [] for service in services}
     doubtful: dict[str, list[Backend]] = {service.name: [] for service in services}
     refused: list[Refusal] = []
+    unclear: set[str] = set()
     seen: set[str] = set()
     named: set[tuple[str, str]] = set()
     for number, raw in enumerate(listed):
@@ -86,8 +93,10 @@ def backends_of(
                     named.add(server)
                     (found if container.ready else doubtful)[service.name].append(backend)
             except ValueError as error:
+                if isinstance(error, ImageUnknown):
+                    unclear.add(container.id)
                 refused.append(Refusal(service.name, docker_host, container.id[:SHORT_ID], str(error)))
-    return Listed(_sorted(found), _sorted(doubtful), refused)
+    return Listed(_sorted(found), _sorted(doubtful), refused, frozenset(unclear))
 
 
 def _sorted(backends: Mapping[str, list[Backend]]) -> dict[str, list[Backend]]:
@@ -139,10 +148,10 @@ def belongs(container: Container, service: Service, image: _Image, *, attributed
         shown = image.reference()
         if shown is None:
             if label is None and not wanted.allowed_images and not wanted.container_name:
-                raise ValueError(
+                raise ImageUnknown(
                     "Docker shows its image by id, and it was not seen before: label it dockmaster.service"
                 )
-            raise ValueError("Docker shows its image by id, so it cannot be told whether the image is allowed")
+            raise ImageUnknown("Docker shows its image by id, so it cannot be told whether the image is allowed")
         if selecting and not selecting.covers(shown):
             return False
         return not wanted.allowed_images or any(one.covers(shown) for one in wanted.allowed_images)

@@ -195,8 +195,10 @@ class _Pass:
         for service in settings.services:
             before = known.get(service.name, ())
             ready, doubtful = serving.in_doubt(service, there, found.doubtful, told)
-            stay = serving.kept(service, ready, doubtful, before, now)
-            backends[service.name] = service.completed([*ready, *stay], before)
+            # What is in doubt is no reason to go without default servers, or those from before.
+            serve = service.completed(ready, [one for one in before if one not in doubtful])
+            stay = serving.kept(service, serve, doubtful, before, now)
+            backends[service.name] = sorted({*serve, *stay})
             kept += ["/".join(key_of(service, one)) for one in stay]
             in_doubt |= {key_of(service, one) for one in doubtful}
         values = config.context(settings, backends, template)

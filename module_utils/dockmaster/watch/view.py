@@ -46,11 +46,11 @@ class View:
         """The servers that a container is."""
         return frozenset(self._keys.get(container, ()))
 
-    def attributed(self, host: str) -> dict[str, set[str]]:
-        """Ids of a host's containers by service."""
+    def attributed(self, host: str, ids: Collection[str] | None) -> dict[str, set[str]]:
+        """Ids of a host's containers by service: of these, or of all where None is given."""
         found: dict[str, set[str]] = {}
-        for container in self._containers.get(host, ()):
-            for key in self._keys[host, container]:
+        for container in self._containers.get(host, ()) if ids is None else ids:
+            for key in self._keys.get((host, container), ()):
                 found.setdefault(self.placed[key].service.name, set()).add(container)
         return found
 

@@ -14,7 +14,7 @@ from ..errors import Busy, RuntimeApiError, RuntimeApiSilent, SettingsError
 from ..events import GONE
 from ..haproxy.changes import Change
 from ..haproxy.runtime import Runtime
-from ..haproxy.servers import Key, all_servers, servers_of
+from ..haproxy.servers import Key, all_servers, key_of, servers_of
 from ..lock import folder_locked
 from ..logline import logline
 from ..metrics import WatchMetrics
@@ -108,6 +108,7 @@ class Watcher:
         self._postponed: set[Key] = set()
         self._touched: dict[ContainerKey, float] = {}
         self._lost: dict[str, str] = {}
+        self._unclear: dict[str, frozenset[str]] = {}
         self._error = ""
         self._cause: tuple[str, float | None] = ("start", None)
         self._defaults: set[Key] = set()
@@ -143,10 +144,10 @@ class Watcher:
     # What is due
 
     def _see_to_what_is_due(self) -> None:
-        interval = self._notifier.interval
+        interval, resync = self._notifier.interval, self._settings.watch.resync_interval
         if interval is not None and self._agenda.due("alive", interval):
             self._notifier.alive()
-        if self._agenda.due("reconcile"):
+        if self._agenda.due("reconcile") or (self._began and self._agenda.due("resync", resync)):
             self._reconcile()
         if self._agenda.due("stop_grace"):
             self._end_told()
@@ -173,7 +174,9 @@ class Watcher:
         except SettingsError as error:
             self._say(logline(error=error, configuration="as before"))
             return
-        if settings:
+        if settings and settings.haproxy.socket_file_path is None:
+            self._say(logline(error="haproxy.socket_file_path is missing", configuration="as before"))
+        elif settings:
             self._say(logline(configuration="changed", services=len(settings.services)))
             self._begin(settings)
             # Root's pass makes the structure so.
@@ -261,7 +264,7 @@ class Watcher:
 
     def _take_answer(self, told: Told) -> None:
         host = told.host
-        attributed = self._view.attributed(host)
+        attributed = self._view.attributed(host, told.ids)
         if told.ids is None:
             for name, backends in state.load(self._settings.haproxy.state_file).items():
                 ids = {one.container_id for one in backends if one.docker_host == host}
@@ -272,12 +275,22 @@ class Watcher:
         over = {container for of, container in self._touched if of == host}
         begun = {container for container, heard in events.items() if heard.event.action == "start"}
         changed = self._view.told(host, listed, self._services, told.ids, over - begun)
+        self._unclear[host] = (
+            listed.unclear if told.ids is None else self._unclear.get(host, frozenset()) | listed.unclear
+        )
         self._remembered.answered(host)
         self._metrics.last_answer.labels(host).set_to_current_time()
         self._agenda.soon("save", SAVE)
         if self._lost.pop(host, None):
             self._say(logline(docker_host=host, state="answers"))
         self._heard_from(host)
+        for container in begun:
+            # Its end may not have been heard of; what it was told before that is over.
+            until = self._told.get((host, container))
+            if until is not None and until - self._settings.watch.stop_grace < events[container].at:
+                del self._told[host, container]
+                changed.setdefault(container, set()).update(self._view.keys((host, container)))
+                self._say_who_was_told()
         for container, heard in events.items():
             # One that was told to stop before anything was known of it.
             if (host, container) not in self._told and self._tells_to_stop(heard):
@@ -366,16 +379,29 @@ class Watcher:
             with self._one_at_a_time():
                 self._balancer.serve(wanted[key])
         served = {section for section, _ in wanted}
+        passes = self._known_to_passes_alone()
         self._balancer.let_go(
             key
             for key in running.servers
-            if self._unwanted(key) and not (self._sections[key[0]].use_previous_backends and key[0] not in served)
+            if self._unwanted(key)
+            and key not in passes
+            and not (self._sections[key[0]].use_previous_backends and key[0] not in served)
         )
         self._agenda.soon("sweep", SWEEP)
         if not self._began:
             self._began = True
             self._say(logline(state="ready", docker_hosts=len(self._servers), servers=len(wanted)))
             self._notifier.ready()
+
+    def _known_to_passes_alone(self) -> set[Key]:
+        """Servers of containers that Docker shows by their image's id: a pass may ask which that is."""
+        known = state.load(self._settings.haproxy.state_file) if any(self._unclear.values()) else {}
+        return {
+            key_of(service, one)
+            for name, service in self._services.items()
+            for one in known.get(name, ())
+            if one.container_id in self._unclear.get(one.docker_host, ())
+        }
 
     def _unwanted(self, key: Key) -> bool:
         """Whether a server of ours stands for nothing any more."""
