@@ -8,11 +8,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\Z")
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?\Z")
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12,64}\Z")
+
+_LONGEST_ADDRESS = 64
 
 SHORT_ID = 12
 """Characters of a container's id that Docker itself shows, and that a server is named after."""
@@ -38,8 +41,13 @@ def valid_host(value: object) -> str:
 
 def ip_address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that a text is, or None. One with a scope (``%eth0``) is none: anything may stand behind a ``%``."""
-    if not isinstance(value, str) or "%" in value:
+    if not isinstance(value, str) or "%" in value or len(value) > _LONGEST_ADDRESS:
         return None
+    return _ip_address(value)
+
+
+@lru_cache(maxsize=4096)
+def _ip_address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
         return ipaddress.ip_address(value)
     except ValueError:
@@ -138,7 +146,7 @@ class Backend:
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain data, for JSON and Ansible."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def from_dict(cls, data: object) -> Backend:

@@ -27,7 +27,7 @@ def load(path: Path) -> KnownBackends:
 def save(path: Path, backends: Mapping[str, Sequence[Backend]]) -> None:
     """Write what is known now, unless the file says so already."""
     data = {"backends": {name: [backend.as_dict() for backend in found] for name, found in backends.items()}}
-    text = json.dumps(data, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(data, sort_keys=True) + "\n"
     if files.read(path) != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         files.replace(path, text)

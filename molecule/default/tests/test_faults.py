@@ -23,6 +23,7 @@ def takes_up_changes(host: Host) -> None:
 
 def test_a_watcher_that_is_killed_is_back_and_has_missed_nothing(host: Host) -> None:
     before = host.check_output(WATCHER)
+    assert before != "0"
     with steady(host) as seen:
         host.check_output("kill -STOP %s", before)
         container = start(host)
@@ -108,12 +109,12 @@ def test_a_change_of_structure_is_taken_up_by_one_seamless_reload(host: Host) ->
 
 def test_a_wrong_configuration_changes_nothing_and_is_said(host: Host) -> None:
     before, kept, began = worker(host), host.file(CONFIG).content_string, now(host)
-    host.check_output("sed -i s/container_port:/container_prot:/ %s", CONFIG)
+    host.check_output("sed -i s/image_name:/image_nam:/ %s", CONFIG)
     try:
         within(
             20,
             lambda: (
-                "did you mean container_port"
+                "did you mean image_name"
                 in host.check_output(
                     "journalctl --sync && journalctl --unit dockmaster-watch --output cat --since %s", f"@{began}"
                 )
