@@ -16,6 +16,7 @@ from dockmaster.haproxy import process
 from dockmaster.settings import Settings, parse
 
 ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = Path(__file__).parent / "recordings"
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
 
 
@@ -25,10 +26,10 @@ def template() -> str:
     return TEMPLATE.read_bytes().decode()
 
 
-@pytest.fixture(scope="session")
-def recorded() -> list[dict[str, Any]]:
-    """What a Docker engine said of containers of every kind."""
-    answer = json.loads((Path(__file__).parent / "recordings" / "docker-20.10.24.json").read_text())
+@pytest.fixture(scope="session", params=sorted(path.name for path in RECORDINGS.glob("*.json")))
+def recorded(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """What a Docker engine said of containers of every kind: Debian 12's, and Debian 13's."""
+    answer = json.loads((RECORDINGS / request.param).read_text())
     containers: list[dict[str, Any]] = answer["containers"]
     return containers
 
