@@ -21,6 +21,8 @@ class SimulatedDocker:
         containers: the list.
         status: of the list's answer.
         fault: None, or one of truncated, endless, slow, hung, not-json, redirect.
+        images: what the containers were made from, by id: told to who asks for one of them.
+        hesitation: seconds before that is told.
         port: where it listens on the loopback.
         requests: paths that were asked for.
     """
@@ -29,6 +31,8 @@ class SimulatedDocker:
         self.containers: Any = []
         self.status = 200
         self.fault: str | None = None
+        self.images: dict[str, str] = {}
+        self.hesitation = 0.0
         self.port = 0
         self.requests: list[str] = []
         self.over = threading.Event()
@@ -44,6 +48,9 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
             api.requests.append(self.path)
             if self.path == "/version":
                 self._answer(200, json.dumps(VERSION).encode())
+            elif self.path.split("/")[-2] in api.images:
+                api.over.wait(api.hesitation)
+                self._answer(200, json.dumps({"Config": {"Image": api.images[self.path.split("/")[-2]]}}).encode())
             elif api.fault:
                 getattr(self, f"_{api.fault.replace('-', '_')}")()
             else:
