@@ -18,7 +18,7 @@ check: .venv/development
 	.venv/bin/python tests/stages.py lint unit
 
 test: .venv/development
-	.venv/bin/python tests/stages.py lint unit molecule-default molecule-sysv
+	.venv/bin/python tests/stages.py lint unit molecule-default molecule-sysv molecule-used
 
 molecule-%: .venv/development
 	.venv/bin/python tests/stages.py $@

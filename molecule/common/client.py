@@ -3,6 +3,7 @@
 client.py get URL COUNT             the status and text of each of so many answers
 client.py stop URL CONTAINER        a request every 20 ms while the container is stopped, on new connections and on
                                     a kept one, until it has not answered for a while: requests, failures, seconds
+client.py until URL FILE            the same until the file is there: requests, failures
 """
 
 import http.client
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
 TIMEOUT = 10.0
@@ -18,6 +20,7 @@ INTERVAL = 0.02
 BEFORE = 1.0
 QUIET = 5.0
 LONGEST = 60.0
+LONGEST_UNTIL = 900.0
 
 
 def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
@@ -82,10 +85,31 @@ def stop(address: str, path: str, container: str) -> dict[str, object]:
     }
 
 
+def until(address: str, path: str, file: Path) -> dict[str, object]:
+    """Ask by two steady clients until the file is there."""
+    clients = [Client(address, path, keep, "") for keep in (False, True)]
+    for client in clients:
+        client.start()
+    deadline = time.monotonic() + LONGEST_UNTIL
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(INTERVAL)
+    for client in clients:
+        client.ended.set()
+        client.join()
+    return {
+        "requests": sum(client.requests for client in clients),
+        "failures": [failure for client in clients for failure in client.failures],
+        "answered": all(client.seen for client in clients),
+    }
+
+
 def main() -> None:
     """Do what the command line says."""
     what, url, argument = sys.argv[1:]
     parts = urlsplit(url)
+    if what == "until":
+        print(json.dumps(until(parts.netloc, parts.path, Path(argument))))
+        return
     if what == "stop":
         print(json.dumps(stop(parts.netloc, parts.path, argument)))
         return

@@ -49,8 +49,8 @@ def simulated_docker() -> Iterator[SimulatedDocker]:
             if self.path == "/version":
                 self._answer(200, json.dumps(VERSION).encode())
             elif self.path.split("/")[-2] in api.images:
-                api.over.wait(api.hesitation)
-                self._answer(200, json.dumps({"Config": {"Image": api.images[self.path.split("/")[-2]]}}).encode())
+                if not api.over.wait(api.hesitation):
+                    self._answer(200, json.dumps({"Config": {"Image": api.images[self.path.split("/")[-2]]}}).encode())
             elif api.fault:
                 getattr(self, f"_{api.fault.replace('-', '_')}")()
             else:
