@@ -18,7 +18,7 @@ def test_containers_of_others_were_not_touched(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "text"), [(8080, "nginx"), (18000, "container"), (18001, "container"), (8090, "Hello from ")]
+    ("port", "text"), [(8080, "nginx"), (18000, "container"), (18001, "container"), (8090, "application")]
 )
 def test_each_answers_where_it_did_and_ours_beside_them(host: Host, port: int, text: str) -> None:
     [(status, answer)] = get(host, f"http://localhost:{port}/")
