@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from ask import containers, cron_at_work, within
 from testinfra.host import Host
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 Play = Callable[..., str]
@@ -35,13 +38,27 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+class ByHost(LoadScopeScheduling):  # type: ignore[misc]  # It brings no types.
+    """Tests of one host follow each other; those of another one run meanwhile."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        found = re.search(r"dockmaster-test-[a-z]+", nodeid)
+        return found[0] if found else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost:
+    """Where tests run side by side, have them do so by host."""
+    return ByHost(config, log)
+
+
 @pytest.fixture
-def play(request: pytest.FixtureRequest) -> Play:
-    """Run a playbook on the hosts of the scenario; what it printed. It has to fail where that is expected."""
+def play(request: pytest.FixtureRequest, host: Host) -> Play:
+    """Run a playbook on the test's host; what it printed. It has to fail where that is expected."""
 
     def run(playbook: str, *arguments: str, fails: bool = False) -> str:
         inventory = str(request.config.getoption("ansible_inventory"))
-        command = ["ansible-playbook", "--inventory", inventory, *arguments, str(ROOT / playbook)]
+        limit = ["--inventory", inventory, "--limit", host.backend.hostname]
+        command = ["ansible-playbook", *limit, *arguments, str(ROOT / playbook)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         output = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, output

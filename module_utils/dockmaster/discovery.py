@@ -19,7 +19,8 @@ Known = Mapping[str, Collection[str]]
 """Ids of containers by the service that they were attributed to when they were last seen."""
 
 Resolve = Callable[[str], str | None]
-"""The image that a container was made from, by its id, or None where the Docker host does not say."""
+"""The image that a container was made from, by its id, or None where the Docker host does not say; a ValueError
+where it takes too long."""
 
 
 class ImageUnknown(ValueError):

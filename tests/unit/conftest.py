@@ -20,6 +20,7 @@ from dockmaster.settings import Settings, parse
 from waiting import until
 from watching import Watched, watched
 
+RECORDINGS = Path(__file__).parent / "recordings"
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -44,10 +45,10 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "dockmaster"
 
 
-@pytest.fixture(scope="session")
-def recorded() -> list[dict[str, Any]]:
-    """What a Docker engine said of containers of every kind."""
-    answer = json.loads((Path(__file__).parent / "recordings" / "docker-20.10.24.json").read_text())
+@pytest.fixture(scope="session", params=sorted(path.name for path in RECORDINGS.glob("*.json")))
+def recorded(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """What a Docker engine said of containers of every kind: Debian 12's, and Debian 13's."""
+    answer = json.loads((RECORDINGS / request.param).read_text())
     containers: list[dict[str, Any]] = answer["containers"]
     return containers
 

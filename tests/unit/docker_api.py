@@ -25,6 +25,8 @@ class SimulatedDocker:
         containers: the list.
         status: of the list's answer.
         fault: None, or one of truncated, endless, slow, hung, not-json, redirect.
+        images: what the containers were made from, by id: told to who asks for one of them.
+        hesitation: seconds before that is told.
         port: where it listens on the loopback.
         requests: paths that were asked for.
         streams: those that follow its events now.
@@ -37,6 +39,8 @@ class SimulatedDocker:
         self.listing: Callable[[], None] = lambda: None
         self.status = 200
         self.fault: str | None = None
+        self.images: dict[str, str] = {}
+        self.hesitation = 0.0
         self.port = 0
         self.requests: list[str] = []
         self.over = threading.Event()
@@ -80,6 +84,9 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
             address = urlsplit(self.path)
             if self.path == "/version" and api.fault != "hung":
                 self._answer(200, json.dumps(VERSION).encode())
+            elif self.path.split("/")[-2] in api.images:
+                if not api.over.wait(api.hesitation):
+                    self._answer(200, json.dumps({"Config": {"Image": api.images[self.path.split("/")[-2]]}}).encode())
             elif api.fault:
                 getattr(self, f"_{api.fault.replace('-', '_')}")()
             elif address.path.endswith("/events"):

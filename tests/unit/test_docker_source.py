@@ -119,3 +119,39 @@ def test_a_hung_simulated_host_holds_up_none_of_the_others(
 def test_silence_of_all_hosts_is_an_error(free_port: Any) -> None:
     with pytest.raises(SourceError, match=r"web0.*web1.*Nothing was changed"):
         ask(both([free_port(), free_port()]))
+
+
+def shown_by_id(api: SimulatedDocker, count: int, hesitation: float) -> None:
+    """So many containers whose tag has moved on, on a host that takes its time to say what they were made from."""
+    api.containers = [
+        {
+            "Id": f"{number:012x}{0:052x}",
+            "Image": f"sha256:{0:064x}",
+            "State": "running",
+            "Ports": [{"IP": "0.0.0.0", "PrivatePort": 8000, "PublicPort": number, "Type": "tcp"}],
+        }
+        for number in range(1, count + 1)
+    ]
+    api.images = {one["Id"]: "local/nodeapp" for one in api.containers}
+    api.hesitation = hesitation
+
+
+def test_images_of_a_simulated_host_are_resolved(api: SimulatedDocker) -> None:
+    shown_by_id(api, 200, 0)
+    found = ask(both([api.port]))
+    assert len(found.backends["web"]) == 200
+    assert found.refused == []
+
+
+@pytest.mark.parametrize(("hesitation", "least"), [(0.2, 1), (60, 0)])
+def test_a_simulated_host_that_hesitates_has_one_time_out_for_all_images(
+    api: SimulatedDocker, hesitation: float, least: int
+) -> None:
+    shown_by_id(api, 200, hesitation)
+    begun = time.monotonic()
+    found = ask(both([api.port]), timeout=1)
+    assert time.monotonic() - begun < 15
+    resolved = [backend.container_id[:12] for backend in found.backends["web"]]
+    assert least <= len(resolved) < 200
+    assert sorted(resolved + [one.container for one in found.refused]) == [one[:12] for one in api.images]
+    assert all("did not say within 1 s" in one.reason for one in found.refused)

@@ -8,8 +8,9 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import docker
@@ -27,6 +28,7 @@ MAX_EVENT = 1024 * 1024
 
 _OLDEST_API = "1.24"
 _API_VERSION = re.compile(r"1\.[0-9]{1,3}\Z")
+_Told = TypeVar("_Told")
 
 
 class DockerHost:
@@ -43,6 +45,7 @@ class DockerHost:
         self.url = url
         self._timeout = timeout
         self._api = _OLDEST_API
+        self._images_until: float | None = None
         # Naming a version keeps the constructor from connecting: trust_env must be off before the
         # first request, or proxies and certificates of the environment would apply.
         self._client = docker.APIClient(base_url=url, version=_OLDEST_API, timeout=timeout)
@@ -62,31 +65,53 @@ class DockerHost:
         Raises:
             SourceError: the host did not answer, or not with a list.
         """
-        answer: queue.SimpleQueue[list[Any] | SourceError] = queue.SimpleQueue()
+        return self._in_time(partial(self._containers, ids), self._timeout)
 
-        def ask() -> None:
+    def image_of(self, container_id: str) -> str | None:
+        """The image that a container was made from, or None where the host does not let it be asked.
+
+        However many containers there are, this host has one time-out for all of them, from the first on.
+
+        Raises:
+            ValueError: that time is over.
+        """
+        if self._images_until is None:
+            self._images_until = time.monotonic() + self._timeout
+        left = self._images_until - time.monotonic()
+        try:
+            if left > 0:
+                return self._in_time(partial(self._image_of, container_id, self._images_until), left)
+        except SourceError:
+            if time.monotonic() < self._images_until:
+                return None
+        raise ValueError(
+            f"Docker shows its image by id, and did not say within {self._timeout:g} s for all such containers "
+            "which image it is"
+        )
+
+    def _in_time(self, ask: Callable[[], _Told], seconds: float) -> _Told:
+        answer: queue.SimpleQueue[_Told | SourceError] = queue.SimpleQueue()
+
+        def run() -> None:
             try:
-                answer.put(self._containers(ids))
+                answer.put(ask())
             except SourceError as error:
                 answer.put(error)
 
         # The client's own time-out is one for each piece that arrives: a host that trickles would never reach it.
-        threading.Thread(target=ask, name=f"ask {self.name}", daemon=True).start()
+        threading.Thread(target=run, name=f"ask {self.name}", daemon=True).start()
         try:
-            told = answer.get(timeout=self._timeout)
+            told = answer.get(timeout=seconds)
         except queue.Empty:
             raise self._error(f"not finished after {self._timeout:g} s") from None
         if isinstance(told, SourceError):
             raise told
         return told
 
-    def image_of(self, container_id: str) -> str | None:
-        """The image that a container was made from, or None where the host does not let it be asked."""
-        try:
-            told = self._get(f"/v{self._api}/containers/{container_id}/json", time.monotonic() + self._timeout)
-            image = told["Config"]["Image"]
-        except (SourceError, KeyError, TypeError):
-            return None
+    def _image_of(self, container_id: str, deadline: float) -> str | None:
+        told = self._get(f"/v{self._api}/containers/{container_id}/json", deadline)
+        config = told.get("Config") if isinstance(told, dict) else None
+        image = config.get("Image") if isinstance(config, dict) else None
         return image if isinstance(image, str) else None
 
     def events(self, quiet: float) -> Iterator[Event | None]:

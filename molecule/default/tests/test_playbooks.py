@@ -9,18 +9,6 @@ from ask import containers
 from testinfra.host import Host
 
 Play = Callable[..., str]
-TAGS = [
-    (playbook, f"{role}_{part}")
-    for playbook, role, parts in [
-        ("docker_hosts", "docker_engine", ["install", "configure", "service"]),
-        ("docker_hosts", "app_image", ["install"]),
-        ("containers", "app_containers", ["service"]),
-        ("load_balancers", "haproxy", ["install", "configure", "service"]),
-        ("load_balancers", "dockmaster", ["install", "configure", "service"]),
-        ("control_node", "control_node", ["configure"]),
-    ]
-    for part in parts
-]
 
 
 def test_scale_up_and_down(host: Host, play: Play) -> None:
@@ -46,11 +34,6 @@ def test_status_shows_each_server_and_fails_while_haproxy_is_stopped(host: Host,
         assert "HAProxy: stopped" in play("playbooks/status.yml", fails=True)
     finally:
         host.check_output("systemctl start haproxy")
-
-
-@pytest.mark.parametrize(("playbook", "tag"), TAGS)
-def test_a_tag_is_safe_alone(play: Play, playbook: str, tag: str) -> None:
-    assert "changed=0" in play(f"playbooks/{playbook}.yml", "--tags", tag)
 
 
 def test_an_engine_that_does_not_answer_is_refused(host: Host, play: Play) -> None:

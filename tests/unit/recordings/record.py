@@ -2,7 +2,8 @@
 
     python tests/unit/recordings/record.py IMAGE
 
-IMAGE is any image that has ``sleep``. The answer goes beside this file, named after the engine's version.
+IMAGE is any image that has ``sleep``; the machine has IPv6, at least on its loopback. The answer goes beside this
+file, named after the engine's version.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ def test_containers_are_gone(host: Host) -> None:
 def test_images_are_gone(host: Host) -> None:
     names = host.check_output("cat /var/lib/docker/image/*/repositories.json")
     assert "local/nodeapp" not in names
+    assert "debian" not in names
 
 
 @pytest.mark.parametrize("port", [4243, 8080, 8404])
