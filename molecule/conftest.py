@@ -18,7 +18,8 @@ Play = Callable[..., str]
 LOGS = (
     "journalctl --no-pager --lines 40 --priority notice --unit haproxy",
     "journalctl --no-pager --lines 40 --unit docker --unit cron",
-    "tail --lines 40 /var/log/docker.log",
+    "journalctl --no-pager --lines 40 --unit dockmaster-watch --unit dockmaster-sync",
+    "tail --lines 40 /var/log/docker.log /var/log/dockmaster-watch.log",
     "docker --host unix:///var/run/docker.sock ps --all",
     "cat /etc/haproxy/haproxy.cfg",
     "dockmaster status",

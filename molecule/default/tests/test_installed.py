@@ -12,12 +12,15 @@ PUBLIC = 8080
 LOOPBACK = [4243, 8404]
 
 
-@pytest.mark.parametrize("name", ["docker.io", "haproxy", "cron", "python3-docker", "python3-jinja2", "python3-yaml"])
+PYTHON = ["python3-docker", "python3-jinja2", "python3-prometheus-client", "python3-yaml"]
+
+
+@pytest.mark.parametrize("name", ["docker.io", "haproxy", "cron", *PYTHON])
 def test_package_is_installed(host: Host, name: str) -> None:
     assert host.package(name).is_installed
 
 
-@pytest.mark.parametrize("name", ["docker", "haproxy", "cron"])
+@pytest.mark.parametrize("name", ["docker", "haproxy", "cron", "dockmaster-watch"])
 def test_service_runs_now_and_after_a_reboot(host: Host, name: str) -> None:
     assert host.service(name).is_running
     assert host.service(name).is_enabled

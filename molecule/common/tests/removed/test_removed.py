@@ -13,6 +13,11 @@ from testinfra.host import Host
         "/usr/local/bin/dockmaster",
         "/etc/cron.d/dockmaster",
         "/etc/cron.d/dockmaster-control",
+        "/etc/systemd/system/dockmaster-watch.service",
+        "/etc/systemd/system/dockmaster-sync.path",
+        "/etc/systemd/system/dockmaster-sync.service",
+        "/etc/init.d/dockmaster-watch",
+        "/run/dockmaster",
         "/var/lib/dockmaster",
         "/var/log/dockmaster",
         "/etc/docker/daemon.json",
@@ -21,6 +26,11 @@ from testinfra.host import Host
 )
 def test_file_is_gone(host: Host, path: str) -> None:
     assert not host.file(path).exists
+
+
+def test_the_watcher_is_gone(host: Host) -> None:
+    assert host.run("pgrep --full '[d]ockmaster watch'").rc == 1
+    assert not host.user("dockmaster").exists
 
 
 def test_containers_are_gone(host: Host) -> None:
