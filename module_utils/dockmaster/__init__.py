@@ -5,4 +5,4 @@ python3-yaml. Imports are relative throughout, because Ansible ships the engine 
 the import lines of a module.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
