@@ -39,6 +39,9 @@ class ScriptedHAProxy:
         servers: of each, with what each was told: ``ready``, ``drain`` or ``maint``.
         answers: instead of carrying out a command that begins so; a refusal changes nothing.
         help: its answer to ``help``.
+        down: servers whose checks fail.
+        since: seconds since the status of each changed.
+        sessions: under way on each.
         hang: whether it takes commands and answers none.
         commands: those that changed something, in order.
     """
@@ -52,6 +55,9 @@ class ScriptedHAProxy:
         self.answers: dict[str, str] = {}
         self.help = HELP_3_0
         self.hang = False
+        self.down: set[tuple[str, str]] = set()
+        self.since = 5
+        self.sessions = 0
         self.commands: list[str] = []
         self.over = threading.Event()
 
@@ -81,7 +87,8 @@ class ScriptedHAProxy:
         return f"{number} {section} 1 {name} 127.0.0.1 2 {admin} 1 1 5 6 3 4 6 0 0 0 - {port} - 0 0 - - 0\n"
 
     def _stat(self, key: tuple[str, str]) -> str:
-        return f"{key[0]},{key[1]},0,0,{'UP' if self.servers[key] == 'ready' else 'MAINT'},1,1,0,5,L7OK,0,\n"
+        status = "DOWN" if key in self.down else "UP" if self.servers[key] == "ready" else "MAINT"
+        return f"{key[0]},{key[1]},{self.sessions},0,{status},1,1,0,{self.since},L7OK,0,\n"
 
     def _backend(self, key: tuple[str, str]) -> str:
         usable = sum(told == "ready" for (section, _), told in self.servers.items() if section == key[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..errors import RuntimeApiError
@@ -28,11 +28,13 @@ class Change:
             requests), ``removed`` (in maintenance), ``deleted``.
         server: section and name.
         commands: for the runtime socket, in order.
+        reason: why it is more than what Docker said, or the empty string.
     """
 
     kind: str
     server: Key
     commands: tuple[str, ...]
+    reason: str = ""
 
 
 def add(server: Server, first_check: int | None = None) -> Change:
@@ -98,8 +100,11 @@ def leave(state: ServerState, *, drain_timeout: float) -> Change | None:
     """
     if state.admin == READY:
         return drain(state.key)
-    if state.admin == DRAIN and (state.sessions == 0 or state.since > drain_timeout):
+    if state.admin == DRAIN and state.sessions == 0:
         return remove(state.key)
+    if state.admin == DRAIN and state.since > drain_timeout:
+        sessions = f"{state.sessions} requests" if state.sessions > 1 else "a request"
+        return replace(remove(state.key), reason=f"{sessions} under way after {drain_timeout:g} s of drain_timeout")
     return None
 
 

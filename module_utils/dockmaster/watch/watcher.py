@@ -410,6 +410,7 @@ class Watcher:
     def _done(self, change: Change) -> None:
         """A change was made: it is said, counted and remembered, and the file follows."""
         cause, heard = self._cause
+        cause = change.reason or cause
         seconds = None if heard is None else time.monotonic() - heard
         placed = self._view.placed.get(change.server)
         backend = placed.backend if placed else None

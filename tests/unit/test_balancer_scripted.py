@@ -1,0 +1,84 @@
+"""What the watcher tells HAProxy beside what Docker says, on a scripted runtime socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dockmaster.haproxy.changes import Change
+from dockmaster.haproxy.runtime import Runtime
+from dockmaster.haproxy.servers import Server
+from dockmaster.watch.balancer import STAYS_DOWN, Balancer
+from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
+
+OPTIONS = "check inter 2s downinter 1s fall 2 rise 1"
+KEY = ("web", "a")
+SERVER = Server("web", "a", "127.0.0.1", 49001, OPTIONS, OPTIONS)
+
+
+@pytest.fixture
+def haproxy(folder: Path) -> Iterator[ScriptedHAProxy]:
+    with scripted_haproxy(folder / "s") as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def done() -> list[Change]:
+    return []
+
+
+@pytest.fixture
+def balancer(haproxy: ScriptedHAProxy, done: list[Change]) -> Balancer:
+    made = Balancer(Runtime(str(haproxy.path)), 5, 60, done.append)
+    made.learn()
+    return made
+
+
+def added(haproxy: ScriptedHAProxy) -> list[str]:
+    return [command for command in haproxy.commands if command.startswith("add server")]
+
+
+def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_stays_down_as_its_options_say(
+    haproxy: ScriptedHAProxy, balancer: Balancer
+) -> None:
+    balancer.serve(SERVER)
+    assert added(haproxy)[-1].endswith("downinter 5ms")
+    haproxy.down, haproxy.since = {KEY}, STAYS_DOWN - 1
+    assert balancer.slow_down() == 0
+    assert len(added(haproxy)) == 1
+    haproxy.since = STAYS_DOWN
+    assert balancer.slow_down() == 0
+    assert added(haproxy)[1:] == [f"add server web/a 127.0.0.1:49001 {OPTIONS}"]
+    assert haproxy.servers == {KEY: "ready"}
+    # It is no new one any more.
+    assert balancer.slow_down() == 0
+    assert len(added(haproxy)) == 2
+
+
+def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
+    haproxy: ScriptedHAProxy, balancer: Balancer
+) -> None:
+    haproxy.help = haproxy.help.replace("  wait ", "  hold ")
+    balancer.learn()
+    balancer.serve(SERVER)
+    haproxy.down, haproxy.since = {KEY}, STAYS_DOWN
+    assert balancer.slow_down() == 1
+    assert len(added(haproxy)) == 1
+    haproxy.down = set()
+    assert balancer.slow_down() == 0
+
+
+def test_a_scripted_drain_that_outlives_its_bound_ends_and_says_so(
+    haproxy: ScriptedHAProxy, balancer: Balancer, done: list[Change]
+) -> None:
+    balancer.serve(SERVER)
+    haproxy.sessions, haproxy.since = 2, 0
+    balancer.let_go([KEY])
+    assert haproxy.servers[KEY] == "drain"
+    assert balancer.sweep(lambda _: True)
+    assert haproxy.servers[KEY] == "drain"
+    haproxy.since = 61
+    balancer.sweep(lambda _: True)
+    assert haproxy.servers[KEY] == "maint"
+    assert done[-1].reason == "2 requests under way after 60 s of drain_timeout"
