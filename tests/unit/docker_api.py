@@ -74,6 +74,7 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
     api = SimulatedDocker()
 
     class Handler(BaseHTTPRequestHandler):
+        disable_nagle_algorithm = True
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
