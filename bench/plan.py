@@ -79,3 +79,15 @@ SMOKE = Plan(
     sizes=(10, 100),
     changes=2,
 )
+
+SHORT = Plan(
+    starts=20,
+    dead_settled=20,
+    churn=60,
+    churn_polled=10,
+    stops=8,
+    rounds=6,
+    round_seconds=3,
+    changes=10,
+)
+"""Half an hour or so: enough for a median."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import asdict
 
 from . import report
 from .figures import Results
 from .place import RESULTS, ROOT
+from .plan import Plan
 
 PAGE = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "performance"
@@ -28,10 +30,11 @@ def filled(text: str, results: Results) -> str:
     """The page with a measurement's table and plot between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
     name = results.measurement
     machine = "; ".join(f"{key} {value}" for key, value in results.machine.items())
+    size = "in full" if results.plan == asdict(Plan()) else "with less of everything (`BENCH_SHORT=1`)"
     parts = [
         report.markdown(results),
         f"![{name}](performance/{name}.svg)",
-        f"Measured {results.when} in {results.seconds / 60:.0f} minutes. {machine}.",
+        f"Measured {results.when} in {results.seconds / 60:.0f} minutes, {size}. {machine}.",
     ]
     marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     content = "\n\n".join(parts)

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import addresses, churn, command, convergence, dead, engine, idle, machine, report, scale, smoke, throughput
 from .figures import Figure, Results
 from .place import CACHE, RESULTS, RUN
-from .plan import SMOKE, Plan
+from .plan import SHORT, SMOKE, Plan
 
 MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
     "convergence": convergence.measure,
@@ -33,13 +33,19 @@ def main() -> int:
     names = os.environ.get("BENCH", "").split()
     parser.add_argument("names", nargs="*", default=names or list(MEASUREMENTS), metavar="MEASUREMENT")
     parser.add_argument("--smoke", action="store_true", help="everything in miniature, to see that it works")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        default=bool(os.environ.get("BENCH_SHORT")),
+        help="less of everything: half an hour or so (BENCH_SHORT=1 does the same)",
+    )
     options = parser.parse_args()
     unknown = set(options.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no such measurement: {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
     prepare()
     try:
-        plan, folder = (SMOKE, CACHE / "smoke") if options.smoke else (Plan(), RESULTS)
+        plan, folder = (SMOKE, CACHE / "smoke") if options.smoke else (SHORT if options.short else Plan(), RESULTS)
         results = measure(options.names, plan, folder)
     finally:
         engine.wipe()
