@@ -17,14 +17,16 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
+from itertools import repeat
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
 
 ROOT = Path(__file__).resolve().parent.parent
-# They need no engine and half the processors, so they run at the same time.
-SIDE_BY_SIDE = {"lint", "unit"}
+# What runs at the same time: what needs no engine, and what has one host and waits much, for cron and others.
+WITHOUT_ENGINE = {"lint", "unit"}
+ONE_HOST = {"molecule-sysv", "molecule-used"}
 LABEL: dict[str, str | list[str] | bool] = {"label": "dockmaster.test"}
 BASE = ".config/molecule/config.yml"
 ENGINE_SECONDS = 60
@@ -70,10 +72,10 @@ def run(command: str, live: bool) -> bool:
     return process.returncode == 0
 
 
-def run_stage(name: str) -> tuple[bool, float]:
+def run_stage(name: str, live: bool) -> tuple[bool, float]:
     """Run all commands of a stage: one complaint does not hide the next."""
     started = time.monotonic()
-    passed = [run(command, name not in SIDE_BY_SIDE) for command in COMMANDS[name] if not interrupted.is_set()]
+    passed = [run(command, live) for command in COMMANDS[name] if not interrupted.is_set()]
     return all(passed), time.monotonic() - started
 
 
@@ -81,7 +83,7 @@ def run_stages(*names: str) -> dict[str, tuple[bool, float]]:
     """Run stages side by side; when this is interrupted, so are they."""
     with ThreadPoolExecutor() as pool:
         try:
-            return dict(zip(names, pool.map(run_stage, names), strict=True))
+            return dict(zip(names, pool.map(run_stage, names, repeat(len(names) == 1)), strict=True))
         except KeyboardInterrupt:
             interrupted.set()
             for session in running:
@@ -154,11 +156,13 @@ def main(stages: list[str]) -> int:
     try:
         results.update(run_stages("machine"))
         if results["machine"][0]:
-            results.update(run_stages(*(name for name in stages if name in SIDE_BY_SIDE)))
-            slow = [name for name in stages if name not in SIDE_BY_SIDE]
+            results.update(run_stages(*(name for name in stages if name in WITHOUT_ENGINE)))
+            slow = [name for name in stages if name not in WITHOUT_ENGINE]
             with test_hosts() if slow else nullcontext():
                 for name in slow:
-                    results.update(run_stages(name))
+                    if name not in ONE_HOST:
+                        results.update(run_stages(name))
+                results.update(run_stages(*(name for name in slow if name in ONE_HOST)))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
 
