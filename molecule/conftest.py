@@ -78,6 +78,15 @@ def without_cron(host: Host) -> Iterator[None]:
 
 
 @pytest.fixture
+def without_others(host: Host, without_cron: None) -> Iterator[None]:  # noqa: ARG001
+    """Nobody changes anything but the test: no watcher either, and none of the passes that it asks for."""
+    units = "dockmaster-sync.path dockmaster-watch"
+    host.check_output(f"systemctl stop {units} dockmaster-sync")
+    yield
+    host.check_output(f"systemctl start {units}")
+
+
+@pytest.fixture
 def third(host: Host) -> Iterator[str]:
     """Start a container by hand, as the seed does; the short form of its id."""
     within(65, lambda: cron_at_work(host))

@@ -41,7 +41,7 @@ def seeded(host: Host) -> Iterator[str]:
     host.check_output("dockmaster sync")
 
 
-@pytest.mark.usefixtures("without_cron")
+@pytest.mark.usefixtures("without_others")
 def test_configuration_of_synapse_works_as_it_stands(host: Host, seeded: str) -> None:
     text = host.file(HAPROXY_CFG).content_string
     assert re.search(r"option httpchk( GET)? /$", text, re.MULTILINE)

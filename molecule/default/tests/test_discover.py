@@ -16,7 +16,7 @@ def test_nothing_changes_when_all_is_in_step(play: Play) -> None:
     assert "changed=0" in play(PLAYBOOK)
 
 
-@pytest.mark.usefixtures("without_cron")
+@pytest.mark.usefixtures("without_others")
 def test_container_comes_and_goes(host: Host, play: Play) -> None:
     container = host.check_output("docker run -d -p 8000 local/nodeapp")[:12]
     assert container not in containers(host)
