@@ -8,8 +8,8 @@ module: haproxy_backends
 short_description: Make haproxy.cfg and the running HAProxy as services and backends say
 description:
   - Renders haproxy.cfg from the services, their backends and the template, has C(haproxy -c) judge it,
-    replaces the file at one stroke and reloads HAProxy without a gap. Nothing is done where all is so
-    already.
+    replaces the file at one stroke, and changes the servers of the running HAProxy by its Runtime API. It is
+    reloaded, without a gap, where more than servers has changed. Nothing is done where all is so already.
   - A file that HAProxy refuses never replaces the running one. One that HAProxy accepts and cannot take
     is taken back, and the one before is put in force again.
   - The command C(dockmaster sync) is the same code.
@@ -110,6 +110,14 @@ changes:
   returned: success
   type: list
   elements: dict
+  contains:
+    change:
+      description: V(added), V(readied), V(drained), V(removed) or V(deleted).
+      type: str
+    server:
+      description: Section and name.
+      type: str
+      sample: nodesrv/3796ab3f5b76_49153
 reload_reason:
   description: Why it was a reload where servers alone had changed; empty otherwise.
   returned: success

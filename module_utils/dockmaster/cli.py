@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
 from . import __version__, requested
@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         "configuration, if none are given), and print changes and failures only: for cron",
     )
     one.add_argument(
-        "--requested", action="store_true", help="make the pass that the watcher has asked for: for its path unit"
+        "--requested",
+        type=Path,
+        metavar="DIRECTORY",
+        help="make the pass that the watcher has asked for in its run directory: for its path unit",
     )
     one.set_defaults(run=_sync)
 
@@ -115,7 +118,8 @@ def _seconds(text: str) -> float:
 
 def _sync(options: argparse.Namespace) -> int:
     if options.every is None:
-        return _pass(options)
+        # First of all: what is asked for is off the list also where the configuration turns out to be wrong.
+        return _pass(options, renew=options.requested is not None and requested.take(options.requested))
     interval = options.every
     if interval == AS_CONFIGURED:
         services = load(options.config).services
@@ -138,14 +142,15 @@ def _sync(options: argparse.Namespace) -> int:
         time.sleep(max(0.0, following - time.monotonic()))
 
 
-def _pass(options: argparse.Namespace, quiet: bool = False) -> int:
+def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False) -> int:
     # What renders is imported where it is needed: the watcher, which always runs, is small without it.
     from . import summary, sync
     from .metrics import PassMetrics
 
     settings = load(options.config)
     metrics = PassMetrics(None if options.check else settings.watch.metrics_directory)
-    renew = options.requested and requested.take(settings.haproxy.run_directory)
+    # A pass of cron's does what the watcher has asked for as well.
+    renew = not options.check and (requested.take(settings.haproxy.run_directory) or renew)
     try:
         report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
@@ -182,11 +187,17 @@ def _watch(options: argparse.Namespace) -> int:
         raise SettingsError(
             f"{options.config}: haproxy.socket_file_path: is missing; the watcher changes servers there"
         )
-    watcher = Watcher(file.settings, file.changed, partial(print, flush=True), Notifier())
+    watcher = Watcher(file.settings, file.changed, _say, Notifier())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.end())
     watcher.run()
     return 0
+
+
+def _say(line: str) -> None:
+    """Print a line; a log that is full or gone is no reason to stop watching."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _check(options: argparse.Namespace) -> int:

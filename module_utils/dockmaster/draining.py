@@ -34,7 +34,7 @@ def load(folder: Path, longest: float) -> dict[tuple[str, str], float]:
     """
     now = time.monotonic()
     try:
-        entries = json.loads(files.read(folder / FILE) or "[]")
+        entries = json.loads(files.read_left(folder / FILE) or "[]")
         return {
             (str(host), str(container)): float(until)
             for host, container, until in entries

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LARGEST = 16 * 1024 * 1024
+"""Characters that are read of a file which somebody else may have left."""
+
 
 def read(path: Path) -> str | None:
-    """The text of a file, or None where there is none. A pipe in its place is empty, and holds nobody up."""
+    """The text of a file, or None where there is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         return None
+
+
+def read_left(path: Path) -> str | None:
+    """The text of a file that a user with fewer rights may have left: only of a real one, and of bounded size."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
     with os.fdopen(descriptor, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        text = file.read(LARGEST + 1)
+    return text if len(text) <= LARGEST else None
 
 
 @contextmanager
@@ -29,7 +44,7 @@ def candidate(path: Path, text: str) -> Iterator[Path]:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _same_rights(path, beside)
+            _same_rights(path, file.fileno())
         yield beside
     finally:
         beside.unlink(missing_ok=True)
@@ -41,13 +56,15 @@ def replace(path: Path, text: str) -> None:
         beside.replace(path)
 
 
-def _same_rights(path: Path, beside: Path) -> None:
+def _same_rights(path: Path, descriptor: int) -> None:
+    """Give an open file the rights of the one there: by its descriptor, for a name may stand for another by now."""
     try:
-        there = path.stat()
+        there = path.lstat()
     except FileNotFoundError:
-        beside.chmod(0o644)
+        os.fchmod(descriptor, 0o644)
         return
-    beside.chmod(there.st_mode & 0o7777)
-    mine = beside.stat()
-    if (mine.st_uid, mine.st_gid) != (there.st_uid, there.st_gid):
-        os.chown(beside, there.st_uid, there.st_gid)
+    if stat.S_ISLNK(there.st_mode):
+        there = path.stat()
+    os.fchmod(descriptor, there.st_mode & 0o777)
+    if os.geteuid() == 0:
+        os.fchown(descriptor, there.st_uid, there.st_gid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -38,7 +39,9 @@ class Metrics:
     def save(self) -> None:
         """Write the file."""
         if self._path:
-            files.replace(self._path, generate_latest(self.registry).decode())
+            # Figures that cannot be written are no reason to fail: their age tells.
+            with suppress(OSError):
+                files.replace(self._path, generate_latest(self.registry).decode())
 
 
 class WatchMetrics(Metrics):
@@ -70,7 +73,7 @@ class PassMetrics(Metrics):
 
     def _go_on(self) -> None:
         """Count on from where the file stops. A damaged one begins anew."""
-        text = (files.read(self._path) or "") if self._path else ""
+        text = (files.read_left(self._path) or "") if self._path else ""
         try:
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         except ValueError:
@@ -79,7 +82,11 @@ class PassMetrics(Metrics):
             # A counter takes no negative number, and would never come back from one that is none.
             if not sample.value > 0:
                 continue
-            if sample.name.endswith("_changes_total") and "change" in sample.labels:
+            if sample.name.endswith("_last_pass_timestamp_seconds"):
+                self.last_pass.set(sample.value)
+            elif sample.name.endswith("_last_answer_timestamp_seconds") and "docker_host" in sample.labels:
+                self.last_answer.labels(sample.labels["docker_host"]).set(sample.value)
+            elif sample.name.endswith("_changes_total") and "change" in sample.labels:
                 self.changes.labels(sample.labels["change"]).inc(sample.value)
             elif sample.name.endswith("_passes_total") and "result" in sample.labels:
                 self.passes.labels(sample.labels["result"]).inc(sample.value)

@@ -65,7 +65,7 @@ def load(folder: Path, writers: tuple[str, ...] = WRITERS) -> Remembered:
 
 def _read(path: Path) -> Remembered:
     try:
-        data: Mapping[str, Any] = json.loads(files.read(path) or "{}")
+        data: Mapping[str, Any] = json.loads(files.read_left(path) or "{}")
         return Remembered(
             {str(key): (_past(at), str(kind), str(why)) for key, (at, kind, why) in data.get("changes", {}).items()},
             {str(host): _past(at) for host, at in data.get("answers", {}).items()},

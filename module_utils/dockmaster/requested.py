@@ -27,6 +27,11 @@ def take(folder: Path) -> bool:
     Returns:
         Whether HAProxy is to be reloaded.
     """
-    asked = files.read(folder / FILE) or ""
-    (folder / FILE).unlink(missing_ok=True)
+    taken = folder / f".{FILE}.taken"
+    try:
+        (folder / FILE).rename(taken)
+    except FileNotFoundError:
+        return False
+    asked = files.read_left(taken) or ""
+    taken.unlink(missing_ok=True)
     return asked.strip() == _RENEW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ MAX_PARALLEL = 32
 
 Find = Callable[[state.KnownBackends], "Found"]
 """Gives what there is, told what was last known."""
+
+GIVEN_ANSWERS = 60.0
+"""Seconds that answers may be old which a playbook gives."""
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another pass: a check and a reload of a large file take less."""
@@ -90,13 +94,19 @@ class Report:
         }
 
 
-def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: int = 5) -> Found:
+def ask(
+    settings: Settings,
+    known: state.KnownBackends | None = None,
+    timeout: int = 5,
+    silent: Mapping[str, str] | None = None,
+) -> Found:
     """Ask every Docker host of the configuration, all at a time.
 
     Args:
         settings: the configuration.
         known: backends as they were last known: a container that was attributed to a service stays so.
         timeout: seconds for the answer of one host.
+        silent: hosts that did not answer a moment ago, with the reason: they are not asked again.
 
     Raises:
         SourceError: none of them answered.
@@ -111,9 +121,14 @@ def ask(settings: Settings, known: state.KnownBackends | None = None, timeout: i
     unknown: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
         answers = {
-            server: pool.submit(_of_host, server, services, known or {}, timeout) for server, services in asked.items()
+            server: pool.submit(_of_host, server, services, known or {}, timeout)
+            for server, services in asked.items()
+            if server.name not in (silent or {})
         }
     for server in asked:
+        if silent and server.name in silent:
+            unknown[server.name] = silent[server.name]
+            continue
         try:
             listed = answers[server].result()
         except SourceError as error:
@@ -137,7 +152,7 @@ def one_pass(
         settings: the configuration.
         template: the template's text.
         find: gives what there is, told what was last known; without it the configuration's own Docker
-            hosts are asked. It is called under the lock, so that no older answer is applied after a newer one.
+            hosts are asked, under the lock, so that no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
         renew: reload HAProxy whatever runs, so that every server is as the file says.
 
@@ -146,18 +161,30 @@ def one_pass(
         TemplateError, ConfigRefused, ReloadFailed: as ``apply`` has them.
         Busy: another pass does not end.
     """
-    find = find or partial(ask, settings)
+    first = find or partial(ask, settings)
     if check_mode:
-        return _Pass.begun(settings, template, find, renew).predicted()
+        return _Pass.begun(settings, template, first, renew).predicted()
     if not settings.haproxy.do_writes:
-        return _Pass.begun(settings, template, find, renew).done()
+        return _Pass.begun(settings, template, first, renew).done()
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
-        begun = _Pass.begun(settings, template, find, renew)
+        begun = _Pass.begun(settings, template, first, renew)
         if begun.plan.action not in (RUNTIME, RELOAD):
             return begun.done()
         # Servers change, and the watcher may have changed some since Docker was asked: once more, while it waits.
         with servers_locked(settings, LOCK_TIMEOUT):
-            return _Pass.begun(settings, template, find, renew).done()
+            if find is None:
+                again = partial(ask, settings, silent=begun.found.unknown)
+                return _Pass.begun(settings, template, again, renew).done()
+            # Answers that were given are as old as they are: what the watcher has done since is newer.
+            return _Pass.begun(settings, template, find, renew, _just_watched(settings)).done()
+
+
+def _just_watched(settings: Settings) -> frozenset[Key]:
+    """Servers that the watcher has changed a moment ago."""
+    since = time.time() - GIVEN_ANSWERS
+    changes = remembered.load(settings.haproxy.run_directory, ("watch",)).changes
+    keys = (server.partition("/") for server, (at, _, _) in changes.items() if at > since)
+    return frozenset((section, name) for section, _, name in keys)
 
 
 @contextmanager
@@ -181,7 +208,9 @@ class _Pass:
     plan: Plan
 
     @classmethod
-    def begun(cls, settings: Settings, template: str, find: Find, renew: bool) -> _Pass:
+    def begun(
+        cls, settings: Settings, template: str, find: Find, renew: bool, spared: frozenset[Key] = frozenset()
+    ) -> _Pass:
         known = state.load(settings.haproxy.state_file)
         found = find(known)
         now = running(settings.haproxy)
@@ -208,6 +237,7 @@ class _Pass:
             all_servers(settings, backends),
             frozenset(service.proxy.backend_name for service in settings.services),
             frozenset(in_doubt),
+            spared,
         )
         return cls(settings, found, backends, kept, wanted, now, plan(settings.haproxy, wanted, now, renew=renew))
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dockmaster import draining, sync
+from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.model import Backend
+from dockmaster.remembered import Remembered, save
 from dockmaster.settings import Settings, parse
 from waiting import until
 
@@ -73,8 +77,8 @@ def test_a_server_is_added_drained_removed_and_readied(
     start_haproxy()
     assert done(make(settings, template, backend(1), backend(2))) == [("added", name(2))]
     assert state(settings, 2).usable
-    assert done(make(settings, template, backend(1))) == [("drained", name(2))]
     # Nothing was under way, so it is out at once.
+    assert done(make(settings, template, backend(1))) == [("drained", name(2)), ("removed", name(2))]
     assert state(settings, 2).admin == "maint"
     assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
     assert state(settings, 2).usable
@@ -337,3 +341,28 @@ def test_a_pass_leaves_what_it_did_for_status(plain: dict[str, Any], template: s
     left = json.loads((settings.haproxy.run_directory / "sync.json").read_text())
     assert left["changes"][f"web/{name(1)}"][1:] == ["added", "pass"]
     assert list(left["answers"]) == ["localhost"]
+
+
+def test_older_answers_leave_alone_what_the_watcher_has_just_changed(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1))
+    start_haproxy()
+    make(settings, template, backend(1), backend(2))
+    watched = Remembered()
+    watched.changed(f"web/{name(2)}", "added", "start")
+    save(settings.haproxy.run_directory, "watch", watched)
+    # A third changes servers, so that there is something to do; nobody gave the second in these answers.
+    make(settings, template, backend(1), backend(3))
+    assert state(settings, 2).usable
+    assert state(settings, 3).usable
+
+
+def test_what_a_stranger_left_in_the_run_directory_is_read_for_what_it_is(folder: Path) -> None:
+    (folder / "real").write_text("text")
+    (folder / "link").symlink_to(folder / "real")
+    (folder / "endless").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe")
+    assert read_left(folder / "real") == "text"
+    assert [read_left(folder / one) for one in ("link", "endless", "pipe", "absent")] == [None] * 4

@@ -103,7 +103,15 @@ def test_the_command_watches_until_it_is_told_to_end(
 def test_a_pass_that_was_asked_for_is_made_and_reloads_where_that_is_asked(run: Run, watching: Watched) -> None:
     run_directory = watching.settings.haproxy.run_directory
     worker = watching.runtime.info()["Pid"]
-    arguments: list[str | Path] = ["sync", "--requested", "--config", watching.file, "--template", TEMPLATE]
+    arguments: list[str | Path] = [
+        "sync",
+        "--requested",
+        run_directory,
+        "--config",
+        watching.file,
+        "--template",
+        TEMPLATE,
+    ]
     requested.request(run_directory)
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (0, "dockmaster: nothing to do\n")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
-from ..errors import ReloadFailed, RuntimeApiError
+from ..errors import ReloadFailed, RuntimeApiError, RuntimeApiSilent
 from ..settings import HAProxySettings
 from . import process
 from .changes import DELETED, Change, changes, delete, leave, unwanted
@@ -35,6 +35,7 @@ class Wanted:
         servers: those that it has.
         sections: names of the sections that are ours.
         in_doubt: servers that get no new traffic for now; they are not in the file, and stay in HAProxy.
+        spared: servers that the watcher has changed since Docker was asked: they stay as they are.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Wanted:
     servers: Mapping[Key, Server]
     sections: frozenset[str]
     in_doubt: frozenset[Key] = frozenset()
+    spared: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None, *, rene
     if len(dead) > settings.dead_servers and not now.deletes:
         return Plan(RELOAD, before, reason=f"{len(dead)} servers that are gone are dropped")
     try:
-        todo = list(changes(wanted.servers, wanted.sections, now, settings.drain_timeout, wanted.in_doubt))
+        todo = [
+            change
+            for change in changes(wanted.servers, wanted.sections, now, settings.drain_timeout, wanted.in_doubt)
+            if change.server not in wanted.spared
+        ]
     except RuntimeApiError as error:
         return Plan(RELOAD, before, reason=str(error))
     if any(change.server not in now.servers for change in todo) and not now.adds:
@@ -143,16 +149,18 @@ def apply(settings: HAProxySettings, wanted: Wanted, planned: Plan, now: Running
     backup = None
     if planned.action == RELOAD or (planned.action != NONE and planned.before != wanted.text):
         backup = _write(settings, wanted, planned.before)
-    action, reason = planned.action, planned.reason
+    action, reason, done = planned.action, planned.reason, planned.changes
     if action == RUNTIME and settings.socket_file_path:
         try:
-            _change(Runtime(settings.socket_file_path), wanted, planned.changes, settings.drain_timeout)
+            done = _change(Runtime(settings.socket_file_path), wanted, planned.changes, settings.drain_timeout)
+            if not done:
+                action = NONE if planned.before == wanted.text else WRITE
         except RuntimeApiError as error:
             action, reason = RELOAD, str(error)
     if action == RELOAD:
         _reload_or_return(settings, planned.before)
         _hold_back(settings, wanted, now)
-    return Applied(action, planned.before, wanted.text, backup, planned.changes, reason)
+    return Applied(action, planned.before, wanted.text, backup, done, reason)
 
 
 def wait_until_checked(settings: HAProxySettings, servers: Collection[Key], timeout: float) -> list[str]:
@@ -193,22 +201,30 @@ def _write(settings: HAProxySettings, wanted: Wanted, before: str | None) -> Pat
     return backup
 
 
-def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_timeout: float) -> None:
+def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_timeout: float) -> list[Change]:
+    """Make the changes; returns those that were made."""
+    done = []
     for change in todo:
         try:
             runtime.change(change.commands)
+        except RuntimeApiSilent:
+            raise
         except RuntimeApiError:
             # Somebody still holds it; the next pass tries again.
             if change.kind != DELETED:
                 raise
+            continue
+        done.append(change)
     # What has no request under way need not wait for the next pass.
     drained = {change.server[0] for change in todo if change.server not in wanted.servers}
     for section in drained:
         for state in runtime.servers(section):
-            if state.key in wanted.servers or state.key in wanted.in_doubt:
+            if state.key in wanted.servers or state.key in wanted.in_doubt or state.key in wanted.spared:
                 continue
             if last := leave(state, drain_timeout=drain_timeout):
                 runtime.change(last.commands)
+                done.append(last)
+    return done
 
 
 def _other_options(before: str, after: str) -> bool:
@@ -243,7 +259,7 @@ def _hold_back(settings: HAProxySettings, wanted: Wanted, before: Running | None
         runtime.command("; ".join(commands[first : first + _AT_ONCE]))
 
 
-_AT_ONCE = 100
+_AT_ONCE = 40
 """Commands in one line: HAProxy takes 16 kB."""
 
 

@@ -132,7 +132,7 @@ class DockerHost:
                 if response.status_code != 200:
                     raise self._error(f"GET /events: status {response.status_code}")
                 yield None
-                yield from _events(response.iter_content(None))
+                yield from _events(response.iter_content(65536))
         except (requests.RequestException, docker.errors.DockerException, OSError) as error:
             if error.args and isinstance(error.args[0], ReadTimeoutError):
                 return

@@ -156,14 +156,18 @@ class Balancer:
                 stuck += 1
                 continue
             self._carry_out(remove(key))
-            if self._deleted(key):
-                self._carry_out(add(server))
+            self._servers[key] = replace(states[key], admin=MAINT)
+            again = add(server) if self._deleted(key) else ready(server, self._servers[key])
+            if again:
+                self._carry_out(again)
                 self._servers[key] = states[key]
         return stuck
 
     def _deleted(self, key: Key) -> bool:
         try:
             self._carry_out(delete(key))
+        except RuntimeApiSilent:
+            raise
         except RuntimeApiError:
             # Somebody still holds it.
             return False

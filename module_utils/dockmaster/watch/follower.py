@@ -115,12 +115,12 @@ class Follower:
         while not self._ended.is_set():
             host = DockerHost(self.server.name, self.server.url, self._timeout)
             try:
+                begun = time.monotonic()
                 for event in host.events(self._resync_interval):
                     if self._ended.is_set():
                         return
                     if event is None:
                         # Subscribed: what is listed from now on misses nothing.
-                        delay = FIRST_DELAY
                         self.resync()
                     else:
                         self._hear(event)
@@ -128,6 +128,8 @@ class Follower:
                 self._messages.put(Lost(self.server.name, str(error)))
             finally:
                 host.close()
+            lasted = time.monotonic() - begun > LONGEST_DELAY
+            delay = FIRST_DELAY if lasted else delay
             self._ended.wait(delay)
             delay = min(2 * delay, LONGEST_DELAY)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 class Notifier:
@@ -28,12 +29,11 @@ class Notifier:
         """The watcher's loop goes round."""
         self._say("WATCHDOG=1")
 
-    def status(self, text: str) -> None:
-        """A line for ``systemctl status``."""
-        self._say(f"STATUS={text}")
-
     def _say(self, text: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection,
+        ):
             connection.sendto(text.encode(), self._address)

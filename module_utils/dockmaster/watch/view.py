@@ -54,11 +54,11 @@ class View:
                 found.setdefault(self.placed[key].service.name, set()).add(container)
         return found
 
-    def fit(self) -> dict[str, list[Backend]]:
-        """What Docker holds fit to serve, by service."""
+    def fit(self, told: Collection[ContainerKey]) -> dict[str, list[Backend]]:
+        """What Docker holds fit to serve and nobody was told to stop, by service."""
         found: dict[str, list[Backend]] = {}
         for placed in self.placed.values():
-            if placed.fit:
+            if placed.fit and placed.container not in told:
                 found.setdefault(placed.service.name, []).append(placed.backend)
         return found
 

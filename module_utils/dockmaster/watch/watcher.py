@@ -34,6 +34,8 @@ FOLLOW = 0.5
 """Seconds from a change to the file that follows it: several changes go into one write."""
 AGAIN = 1.0
 """Seconds after which what HAProxy refused, or could not be asked, is tried again."""
+LONGEST_AGAIN = 10.0
+"""Seconds that this grows to while nothing changes."""
 SWEEP = 0.5
 """Seconds between two looks whether drained servers have finished."""
 LOOK = 5.0
@@ -93,12 +95,17 @@ class Watcher:
                     if message is not None:
                         self._take(message)
                     self._see_to_what_is_due()
-            except (RuntimeApiError, Busy, OSError) as error:
+            except RuntimeApiError as error:
                 self._failed(error)
+            except (Busy, OSError) as error:
+                self._failed(error)
+                # Nothing was seen to: without a pause this would go round at full speed.
+                self._ended.wait(AGAIN)
         self._stop_following()
 
     def _begin(self, settings: Settings) -> None:
         """Begin with a configuration; what was known with another is asked anew."""
+        settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
         self._stop_following()
         self._settings = settings
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -110,6 +117,8 @@ class Watcher:
         self._lost: dict[str, str] = {}
         self._unclear: dict[str, frozenset[str]] = {}
         self._error = ""
+        self._failures = 0
+        self._again = AGAIN
         self._cause: tuple[str, float | None] = ("start", None)
         self._defaults: set[Key] = set()
         self._began = False
@@ -128,7 +137,6 @@ class Watcher:
                 self._servers[server.name] = server
                 self._of_host.setdefault(server.name, []).append(service)
         self._silent = set(self._servers)
-        settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
         # Who was told to stop before this configuration, or this watcher, is stopping still.
         self._told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
         self._see_to_the_end_of_stop_grace()
@@ -188,7 +196,8 @@ class Watcher:
             self._error = str(error)
             self._say(logline(error=error))
         self._agenda.soon("follow", FOLLOW)
-        self._agenda.soon("reconcile", AGAIN)
+        self._agenda.soon("reconcile", self._again)
+        self._failures += 1
         if not self._silent:
             # It watches, though HAProxy does not let it do all yet: nobody need wait for more.
             self._notifier.ready()
@@ -244,10 +253,10 @@ class Watcher:
             self._follow(self._view.gone(container))
         elif event.action == "pause":
             self._touched[container] = heard.at
-            self._settle(self._view.unfit(container))
+            self._follow(self._view.unfit(container))
         elif self._tells_to_stop(heard):
             try:
-                self._settle(keys)
+                self._follow(keys)
             finally:
                 # Also where HAProxy does not answer: it is drained later then.
                 self._say_who_was_told()
@@ -303,7 +312,7 @@ class Watcher:
 
     def _take_silence(self, lost: Lost) -> None:
         """Losing sight of a Docker host is not the same as its containers being gone."""
-        if self._lost.get(lost.host) != lost.reason:
+        if lost.host not in self._lost:
             self._lost[lost.host] = lost.reason
             self._say(logline(docker_host=lost.host, state="unknown", error=lost.reason))
         if lost.host in self._silent:
@@ -366,12 +375,12 @@ class Watcher:
     def _reconcile(self) -> None:
         """Hold everything that runs against everything that is known."""
         self._because("resync" if self._began else "start")
+        before = self._failures
         running = self._balancer.learn()
-        self._error = ""
         self._settle(list(self._view.placed))
         if self._silent:
             return
-        fit = self._view.fit()
+        fit = self._view.fit(self._told)
         found = {name: service.completed(fit.get(name, ()), ()) for name, service in self._services.items()}
         wanted = all_servers(self._settings, found)
         self._defaults = wanted.keys() - self._view.placed.keys()
@@ -388,6 +397,10 @@ class Watcher:
             and not (self._sections[key[0]].use_previous_backends and key[0] not in served)
         )
         self._agenda.soon("sweep", SWEEP)
+        if self._failures == before:
+            self._error, self._again = "", AGAIN
+        else:
+            self._again = min(2 * self._again, LONGEST_AGAIN)
         if not self._began:
             self._began = True
             self._say(logline(state="ready", docker_hosts=len(self._servers), servers=len(wanted)))
