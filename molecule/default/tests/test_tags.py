@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-testinfra_hosts = ["ansible://bookworm"]
+testinfra_hosts = ["ansible://trixie"]
 
 TAGS = [
     (playbook, f"{role}_{part}")
