@@ -85,12 +85,15 @@ class Balancer:
         state = self._servers.get(key)
         if state is None or state.admin != READY:
             return True
-        # Its section has two usable ones: then it is not the last, whether it is one of them or not.
-        if self._runtime.usable_servers(key[0]) < 2:
+        if not self.can_spare_one(key[0]):
             return False
         self._carry_out(drain(key))
         self._servers[key] = replace(state, admin=DRAIN)
         return True
+
+    def can_spare_one(self, section: str) -> bool:
+        """Whether a section has two usable servers: then none is the last, whether it is one of them or not."""
+        return self._runtime.usable_servers(section) > 1
 
     def out(self, key: Key) -> None:
         """A server whose container runs no more."""

@@ -160,8 +160,7 @@ class Watcher:
         if self._agenda.due("stop_grace"):
             self._end_told()
         if self._agenda.due("postponed"):
-            self._because("another server is usable")
-            self._settle(self._postponed)
+            self._settle_postponed()
         if self._agenda.due("sweep"):
             self._because("its requests are over")
             if self._balancer.sweep(self._unwanted):
@@ -348,6 +347,15 @@ class Watcher:
         for key in sorted(keys):
             with self._one_at_a_time():
                 self._settle_one(key)
+
+    def _settle_postponed(self) -> None:
+        """Servers in doubt that were the last usable ones: they need not stay once there are others."""
+        self._because("another server is usable")
+        sections = {section for section, _ in self._postponed}
+        spare = {section for section in sections if self._balancer.can_spare_one(section)}
+        self._settle([key for key in self._postponed if key[0] in spare])
+        if self._postponed:
+            self._agenda.soon("postponed", POSTPONED)
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
