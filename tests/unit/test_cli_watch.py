@@ -58,7 +58,14 @@ def test_status_tells_since_when_a_host_is_silent(run: Run, watching: Watched) -
 
 def test_status_again_and_again_ends_quietly_on_an_interrupt(command: Path, watching: Watched) -> None:
     arguments: list[str | Path] = [command, "status", "--config", watching.file, "--watch", "0.1"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What was started in the background of a shell ignores interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout
         assert process.stderr
         shown = [process.stdout.readline() for _ in range(10)]
