@@ -130,7 +130,9 @@ def passes_on_request(config: Path) -> Iterator[None]:
     def serve() -> None:
         while not ended.wait(0.02):
             if asked.exists():
-                subprocess.run(command.sync(config, "--requested"), check=False, stdout=subprocess.DEVNULL)
+                subprocess.run(
+                    command.sync(config, "--requested", str(asked.parent)), check=False, stdout=subprocess.DEVNULL
+                )
 
     thread = threading.Thread(target=serve)
     thread.start()
