@@ -24,6 +24,39 @@ def load(path: Path) -> KnownBackends:
         return {}
 
 
+class LastKnown:
+    """The same for somebody who asks often: the file is read again only where it has changed.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._backends: KnownBackends = {}
+        self._of_host: dict[str, KnownBackends] = {}
+
+    def backends(self) -> KnownBackends:
+        """All backends by service."""
+        try:
+            there = self._path.stat()
+            seen = (there.st_ino, there.st_mtime_ns, there.st_size)
+        except FileNotFoundError:
+            seen = None
+        if seen is None or seen != self._seen:
+            self._seen, self._backends, self._of_host = seen, load(self._path), {}
+            for service, backends in self._backends.items():
+                for one in backends:
+                    self._of_host.setdefault(one.docker_host, {}).setdefault(service, []).append(one)
+        return self._backends
+
+    def of_host(self, host: str) -> KnownBackends:
+        """Those of one Docker host by service."""
+        self.backends()
+        return self._of_host.get(host, {})
+
+
 def save(path: Path, backends: Mapping[str, Sequence[Backend]]) -> None:
     """Write what is known now, unless the file says so already."""
     data = {"backends": {name: [backend.as_dict() for backend in found] for name, found in backends.items()}}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..errors import RuntimeApiError
-from ..model import ip_address
+from ..model import ip_address, joined
 from .runtime import DRAIN, READY, Running, ServerState
 from .servers import Key, Server
 
@@ -158,8 +158,7 @@ def _dialled(server: Server) -> str:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise RuntimeApiError(f"{server.path}: {server.host} has no address: {error.strerror}") from None
-    host = found[0][4][0]
-    return f"[{host}]:{server.port}" if ":" in str(host) else f"{host}:{server.port}"
+    return joined(str(found[0][4][0]), server.port)
 
 
 def _option(server: Server, word: str, default: int) -> int:

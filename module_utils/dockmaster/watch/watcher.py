@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from .. import draining, remembered, state
+from .. import draining, remembered
 from ..discovery import backends_of
 from ..errors import Busy, RuntimeApiError, RuntimeApiSilent, SettingsError
 from ..events import GONE
@@ -19,7 +19,8 @@ from ..lock import folder_locked
 from ..logline import logline
 from ..metrics import WatchMetrics
 from ..requested import request
-from ..settings import DockerServer, Service, Settings
+from ..settings import Service, Settings
+from ..state import LastKnown
 from .agenda import Agenda
 from .balancer import Balancer
 from .follower import SETTLES, Follower, Heard, Lost, Message, Told
@@ -130,11 +131,11 @@ class Watcher:
         )
         self._services = {service.name: service for service in settings.services}
         self._sections = {service.proxy.backend_name: service for service in settings.services}
-        self._servers: dict[str, DockerServer] = {}
+        self._known = LastKnown(settings.haproxy.state_file)
+        self._servers = settings.docker_servers
         self._of_host: dict[str, list[Service]] = {}
         for service in settings.services:
             for server in service.discovery.servers:
-                self._servers[server.name] = server
                 self._of_host.setdefault(server.name, []).append(service)
         self._silent = set(self._servers)
         # Who was told to stop before this configuration, or this watcher, is stopping still.
@@ -274,9 +275,8 @@ class Watcher:
         host = told.host
         attributed = self._view.attributed(host, told.ids)
         if told.ids is None:
-            for name, backends in state.load(self._settings.haproxy.state_file).items():
-                ids = {one.container_id for one in backends if one.docker_host == host}
-                attributed.setdefault(name, set()).update(ids)
+            for name, backends in self._known.of_host(host).items():
+                attributed.setdefault(name, set()).update(one.container_id for one in backends)
         listed = backends_of(self._of_host[host], host, self._servers[host].host, told.listed, known=attributed)
         events = {heard.event.container: heard for heard in told.events}
         self._touched = {of: at for of, at in self._touched.items() if of[0] != host or at + SETTLES > told.asked}
@@ -315,8 +315,7 @@ class Watcher:
             self._lost[lost.host] = lost.reason
             self._say(logline(docker_host=lost.host, state="unknown", error=lost.reason))
         if lost.host in self._silent:
-            known = state.load(self._settings.haproxy.state_file)
-            self._view.last_known(lost.host, self._of_host[lost.host], known)
+            self._view.last_known(lost.host, self._of_host[lost.host], self._known.of_host(lost.host))
             self._heard_from(lost.host)
 
     def _heard_from(self, host: str) -> None:
@@ -416,7 +415,7 @@ class Watcher:
 
     def _known_to_passes_alone(self) -> set[Key]:
         """Servers of containers that Docker shows by their image's id: a pass may ask which that is."""
-        known = state.load(self._settings.haproxy.state_file) if any(self._unclear.values()) else {}
+        known = self._known.backends() if any(self._unclear.values()) else {}
         return {
             key_of(service, one)
             for name, service in self._services.items()
