@@ -147,10 +147,5 @@ def around(plain: dict[str, Any], folder: Path, template: str) -> Iterator[Watch
 @pytest.fixture
 def watching(around: Watched, start_haproxy: Callable[[], None]) -> Watched:
     """A watcher at work: two containers get traffic."""
-    around.run(1)
-    around.run(2)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1, 2)
+    around.begin(start_haproxy, 1, 2)
     return around

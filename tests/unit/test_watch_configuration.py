@@ -83,11 +83,7 @@ def test_who_was_told_to_stop_is_stopping_still_with_another_watcher(watching: W
 def test_default_servers_serve_where_no_simulated_container_does(around: Watched, start_haproxy: Start) -> None:
     last = around.web()
     around.service["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": last.port}]
-    around.run(1)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1)
+    around.begin(start_haproxy, 1)
     around.gone(1)
     around.event(1, "die")
 
@@ -119,11 +115,7 @@ def test_a_default_server_without_an_address_holds_up_nobody(around: Watched, st
 
 def test_the_servers_before_stay_where_the_service_says_so(around: Watched, start_haproxy: Start) -> None:
     around.service["use_previous_backends"] = True
-    around.run(1)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1)
+    around.begin(start_haproxy, 1)
     around.gone(1)
     around.event(1, "die")
     asked = len(around.api.requests)

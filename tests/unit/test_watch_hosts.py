@@ -30,12 +30,7 @@ def test_what_happened_while_a_simulated_stream_was_away_is_found(watching: Watc
 
 def test_a_simulated_stream_that_stalls_silently_is_noticed(around: Watched, start_haproxy: Start) -> None:
     around.plain["watch"]["resync_interval"] = 1
-    around.run(1)
-    around.run(2)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1, 2)
+    around.begin(start_haproxy, 1, 2)
     stalled = around.api.streams[0]
     around.gone(1)
     around.run(3)
@@ -47,11 +42,7 @@ def test_a_simulated_stream_that_stalls_silently_is_noticed(around: Watched, sta
 def test_a_simulated_host_that_hangs_keeps_its_servers_and_is_taken_up_again(
     around: Watched, start_haproxy: Start
 ) -> None:
-    around.run(1)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1)
+    around.begin(start_haproxy, 1)
     around.api.status = 500
     around.api.say(None)
     around.said("docker_host=localhost", "state=unknown", "status 500")

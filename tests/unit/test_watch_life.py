@@ -83,12 +83,7 @@ def test_a_simulated_container_that_still_runs_after_stop_grace_gets_traffic_aga
     around: Watched, start_haproxy: Start
 ) -> None:
     around.plain["watch"]["stop_grace"] = 1
-    around.run(1)
-    around.run(2)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1, 2)
+    around.begin(start_haproxy, 1, 2)
     around.event(1, "kill", signal="15")
     around.is_told(1, "drain")
     around.up(1)
@@ -108,13 +103,7 @@ def test_a_simulated_signal_that_stops_nothing_drains_nothing(watching: Watched,
 
 def test_a_simulated_signal_stops_where_the_service_says_so(around: Watched, start_haproxy: Start) -> None:
     around.service["discovery"]["stop_signals"] = ["USR1", 3]
-    around.run(1)
-    around.run(2)
-    around.run(3)
-    around.first_pass()
-    start_haproxy()
-    around.watch()
-    around.up(1, 2, 3)
+    around.begin(start_haproxy, 1, 2, 3)
     around.event(1, "kill", signal="15")
     around.event(2, "kill", signal="10")
     around.is_told(2, "drain")

@@ -131,6 +131,15 @@ class Watched:
         begin = f"{host}{container_id(number)[:12]}_"
         return [one for one in self.runtime.servers() if one.name.startswith(begin)]
 
+    def begin(self, start_haproxy: Callable[[], None], *numbers: int) -> None:
+        """Containers that get traffic, and a watcher at work."""
+        for number in numbers:
+            self.run(number)
+        self.first_pass()
+        start_haproxy()
+        self.watch()
+        self.up(*numbers)
+
     def told(self, number: int, host: str = "") -> str:
         """What HAProxy was last told of a container's newest server; the empty string where it has none."""
         servers = self.servers(number, host)
