@@ -17,7 +17,7 @@ options:
   services:
     description:
       - What to look for, a dictionary by the service's name, in the nouns of the configuration file.
-      - Of each service the section C(discovery) is used.
+      - Of each service the section C(discovery) is used. How its C(servers) are asked by TLS is of no meaning here.
     type: dict
     required: true
   docker_host:
@@ -133,6 +133,7 @@ can_talk_to_docker:
 """
 
 import traceback
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -176,7 +177,8 @@ def main() -> None:
             module.fail_json(msg=f"{option}: {module.params[option]!r}: {error}", can_talk_to_docker=False)
     host = None
     try:
-        settings = parse({"services": module.params["services"]}, "the task's parameters")
+        services = {name: _asked_here(service) for name, service in module.params["services"].items()}
+        settings = parse({"services": services}, "the task's parameters")
         host = DockerHost(name, module.params["docker_host"], module.params["timeout"])
         listed = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
     except SourceError as error:
@@ -197,6 +199,16 @@ def main() -> None:
         for which, some in (("backends", listed.backends), ("doubtful", listed.doubtful))
     }
     module.exit_json(**by_service, refused=[refusal.as_dict() for refusal in listed.refused], can_talk_to_docker=True)
+
+
+def _asked_here(service: Any) -> Any:
+    """A service without how its Docker hosts are asked by TLS: who we are towards them, the task is not told."""
+    try:
+        servers = service["discovery"]["servers"]
+        plain = [{key: value for key, value in one.items() if key not in ("tls", "tls_name")} for one in servers]
+    except (AttributeError, KeyError, TypeError):
+        return service
+    return {**service, "discovery": {**service["discovery"], "servers": plain}}
 
 
 if __name__ == "__main__":

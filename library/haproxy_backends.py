@@ -22,7 +22,7 @@ options:
     type: dict
     default: {}
   discovery:
-    description: What all services share of their section C(discovery), such as C(servers).
+    description: What all services share of their section C(discovery), such as C(servers) and C(tls).
     type: dict
     default: {}
   watch:
@@ -55,8 +55,15 @@ options:
     type: list
     elements: str
     default: []
+  age:
+    description:
+      - Seconds that O(backends) may be old. Servers that the watcher has changed since then are left alone.
+    type: int
+    default: 60
   wait:
-    description: Seconds to wait for HAProxy's checks to find every server usable; 0 does not wait.
+    description:
+      - Seconds to wait for HAProxy's checks to find every server usable; 0 does not wait. Nobody waits for those of a
+        Docker host that did not answer.
     type: int
     default: 0
 requirements:
@@ -161,6 +168,7 @@ haproxy_output:
 """
 
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +178,7 @@ try:
     from ansible.module_utils.dockmaster import summary, sync
     from ansible.module_utils.dockmaster.errors import ConfigRefused, DockmasterError, SettingsError
     from ansible.module_utils.dockmaster.haproxy.apply import wait_until_checked
-    from ansible.module_utils.dockmaster.haproxy.servers import all_servers
+    from ansible.module_utils.dockmaster.haproxy.servers import by_key, by_service
     from ansible.module_utils.dockmaster.model import Backend
     from ansible.module_utils.dockmaster.settings import parse
     from ansible.module_utils.dockmaster.settings_file import load
@@ -189,6 +197,7 @@ SPEC = {
     "backends": {"type": "dict"},
     "doubtful": {"type": "dict", "default": {}},
     "unknown_hosts": {"type": "list", "elements": "str", "default": []},
+    "age": {"type": "int", "default": 60},
     "wait": {"type": "int", "default": 0},
 }
 
@@ -225,12 +234,16 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     given = {key: params[key] for key in ("services", "haproxy", "discovery", "watch")}
     settings = load(Path(params["config"])) if params["config"] else parse(given, "the task's parameters")
     template = params["template"] or Path(params["config"]).with_name("haproxy.cfg.j2").read_text("utf-8")
-    find = None if params["backends"] is None else (lambda _: _given(params))
-    report = sync.one_pass(settings, template, find, check_mode=check_mode)
+    find = None if params["backends"] is None else (lambda _: _given(params, settings.docker_servers))
+    report = sync.one_pass(settings, template, find, check_mode=check_mode, age=params["age"])
     path = settings.haproxy.config_file_path
     waited: list[str] = []
     if params["wait"] and report.changed and not check_mode:
-        servers = all_servers(settings, report.backends)
+        heard = {
+            service: [one for one in backends if one.docker_host not in report.unknown]
+            for service, backends in report.backends.items()
+        }
+        servers = by_key(by_service(settings, heard))
         waited = wait_until_checked(settings.haproxy, servers, params["wait"])
     return {
         **report.as_dict(),
@@ -245,13 +258,15 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _given(params: dict[str, Any]) -> sync.Found:
+def _given(params: dict[str, Any], hosts: Collection[str]) -> sync.Found:
     """The backends of the task's parameters, checked."""
-    return sync.Found(
-        _backends(params, "backends"),
-        unknown={name: f"{name} could not be asked" for name in params["unknown_hosts"]},
-        doubtful=_backends(params, "doubtful"),
-    )
+    backends, doubtful = _backends(params, "backends"), _backends(params, "doubtful")
+    running: dict[str, frozenset[str]] = {}
+    # Where the configuration has Docker hosts, their own answers are newer.
+    for one in () if hosts else (one for some in (*backends.values(), *doubtful.values()) for one in some):
+        running[one.docker_host] = running.get(one.docker_host, frozenset()) | {one.container_id, one.container_name}
+    unknown = {name: f"{name} could not be asked" for name in params["unknown_hosts"]}
+    return sync.Found(backends, unknown=unknown, doubtful=doubtful, running=running)
 
 
 def _backends(params: dict[str, Any], which: str) -> dict[str, list[Backend]]:

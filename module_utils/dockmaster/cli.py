@@ -1,14 +1,16 @@
-"""The command: ``dockmaster sync``, ``watch``, ``check`` and ``status``."""
+"""The command: ``dockmaster sync``, ``watch``, ``check``, ``status``, ``drain`` and ``ready``."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from . import __version__, requested
@@ -25,6 +27,9 @@ WRONG = 2
 """Exit status: the configuration or the call is wrong."""
 PARTLY = 3
 """Exit status: some Docker hosts did not answer; the rest was applied."""
+
+LONGEST_WAIT = 86400
+"""Seconds."""
 
 CLEAR = "\x1b[H\x1b[2J"
 """What empties a terminal's screen."""
@@ -63,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     one = commands.add_parser("sync", help="one pass: ask Docker, write haproxy.cfg, reload HAProxy if need be")
     _common(one)
-    one.add_argument(
-        "--template", type=Path, default=Path(TEMPLATE), help="the template of haproxy.cfg (default: %(default)s)"
-    )
+    _with_template(one)
     one.add_argument("--check", action="store_true", help="change nothing, tell what would be changed")
     one.add_argument("--diff", action="store_true", help="show the change of haproxy.cfg")
     one.add_argument(
@@ -99,7 +102,29 @@ def _parser() -> argparse.ArgumentParser:
         "--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, until interrupted"
     )
     look.set_defaults(run=_status)
+
+    for name, help_text, waited in (
+        (
+            "drain",
+            "no new requests for a Docker host or a container; without a name, what is drained",
+            "sessions are left",
+        ),
+        ("ready", "traffic again for what is drained", "of its servers is unusable"),
+    ):
+        one = commands.add_parser(name, help=help_text)
+        _common(one)
+        _with_template(one)
+        one.add_argument("kind", nargs="?", choices=("host", "container"), help="what is meant")
+        one.add_argument("name", nargs="?", help="its name; of a container also HOST/NAME, or the beginning of its id")
+        one.add_argument("--wait", type=_wait, default=0.0, metavar="SECONDS", help=f"wait so long until none {waited}")
+        one.set_defaults(run=_drain, command=name)
     return parser
+
+
+def _with_template(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--template", type=Path, default=Path(TEMPLATE), help="the template of haproxy.cfg (default: %(default)s)"
+    )
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -116,8 +141,17 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _wait(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text}: expected seconds from 0 to {LONGEST_WAIT}")
+    return value
+
+
 def _sync(options: argparse.Namespace) -> int:
     if options.every is None:
+        # One pass is over before looking for what it needs no more would pay.
+        gc.disable()
         # First of all: what is asked for is off the list also where the configuration turns out to be wrong.
         return _pass(options, renew=options.requested is not None and requested.take(options.requested))
     interval = options.every
@@ -148,12 +182,13 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     from .metrics import PassMetrics
 
     settings = load(options.config)
-    metrics = PassMetrics(None if options.check else settings.watch.metrics_directory)
+    figures = None if options.check else settings.watch.metrics_directory
     # A pass of cron's does what the watcher has asked for as well.
     renew = not options.check and (requested.take(settings.haproxy.run_directory) or renew)
     try:
         report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
+        metrics = PassMetrics(figures)
         metrics.passes.labels("failed").inc()
         metrics.save()
         raise
@@ -165,6 +200,8 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
             print(f"dockmaster: note: {note}")
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
+    # Read only now: other passes may have counted meanwhile.
+    metrics = PassMetrics(figures)
     metrics.passes.labels("partly" if report.unknown else "done").inc()
     for name in settings.docker_servers:
         if name not in report.unknown:
@@ -223,6 +260,26 @@ def _status(options: argparse.Namespace) -> int:
         if not options.watch:
             return 0 if current.healthy else FAILED
         time.sleep(options.watch)
+
+
+def _drain(options: argparse.Namespace) -> int:
+    from . import drain, drained, status
+
+    settings = load(options.config)
+    if options.kind is None:
+        marks = drained.load(drained.file_of(settings.haproxy))
+        if options.json:
+            print(json.dumps({"drained": [asdict(mark) for mark in marks]}, indent=2))
+        else:
+            print(*map(status.drained_line, marks), sep="\n", end="\n" if marks else "")
+        return 0
+    if not options.name:
+        raise SettingsError(f"{options.command} {options.kind}: expected a name")
+    change = drain.drain if options.command == "drain" else drain.ready
+    what = drain.What.named(options.kind, options.name)
+    outcome = change(settings, _template(options.template), what, wait=options.wait)
+    print(json.dumps(outcome.as_dict(), indent=2) if options.json else f"dockmaster: {outcome.message}")
+    return 0 if outcome.done else FAILED
 
 
 def _template(path: Path) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from .addresses import dialled, published
 from .containers import Container
 from .images import Reference
 from .labels import SERVICE_LABEL, overrides
-from .model import SHORT_ID, Backend, Refusal
+from .model import SHORT_ID, Backend, Refusal, in_order
 from .settings import Discovery, Service
 
 COMPOSE_LABEL = "com.docker.compose.project"
@@ -36,12 +36,14 @@ class Listed:
         doubtful: those whose containers run and that Docker holds unfit: paused, or unhealthy.
         refused: containers that cannot serve, and why.
         unclear: ids of those among them whose image would have to be asked for.
+        names: the name of every container that runs, by id, whatever it serves.
     """
 
     backends: dict[str, list[Backend]]
     doubtful: dict[str, list[Backend]]
     refused: list[Refusal]
     unclear: frozenset[str] = frozenset()
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def backends_of(
@@ -68,7 +70,7 @@ def backends_of(
     doubtful: dict[str, list[Backend]] = {service.name: [] for service in services}
     refused: list[Refusal] = []
     unclear: set[str] = set()
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     named: set[tuple[str, str]] = set()
     for number, raw in enumerate(listed):
         try:
@@ -78,7 +80,7 @@ def backends_of(
         except ValueError as error:
             refused.append(Refusal("", docker_host, f"entry {number} of the list", str(error)))
             continue
-        seen.add(container.id)
+        seen[container.id] = container.name
         if not container.ready and not container.doubtful:
             continue
         image = _Image(container, resolve)
@@ -97,11 +99,11 @@ def backends_of(
                 if isinstance(error, ImageUnknown):
                     unclear.add(container.id)
                 refused.append(Refusal(service.name, docker_host, container.id[:SHORT_ID], str(error)))
-    return Listed(_sorted(found), _sorted(doubtful), refused, frozenset(unclear))
+    return Listed(_sorted(found), _sorted(doubtful), refused, frozenset(unclear), seen)
 
 
 def _sorted(backends: Mapping[str, list[Backend]]) -> dict[str, list[Backend]]:
-    return {name: sorted(set(some)) for name, some in backends.items()}
+    return {name: in_order(some) for name, some in backends.items()}
 
 
 class _Image:

@@ -12,7 +12,15 @@ class SettingsError(DockmasterError):
 
 
 class SourceError(DockmasterError):
-    """A source could not answer. It never means that there are no containers."""
+    """A source could not answer. It never means that there are no containers.
+
+    Attributes:
+        why: the same without what was asked.
+    """
+
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
+        self.why = why or message
 
 
 class TemplateError(DockmasterError):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}\Z")
@@ -37,6 +39,13 @@ def valid_host(value: object) -> str:
         if ip is not None:
             return str(ip)
     raise ValueError("expected an IP address or a host name")
+
+
+def valid_dns_name(value: object) -> str:
+    """Return value if it is a host name that a certificate can have, and no IP address, else raise ValueError."""
+    if not isinstance(value, str) or not _HOST_NAME.match(value) or ip_address(value) is not None:
+        raise ValueError("expected a DNS name")
+    return value
 
 
 def ip_address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -168,6 +177,12 @@ class Backend:
             )
         except KeyError as missing:
             raise ValueError(f"a backend lacks {missing}") from None
+
+
+def in_order(*backends: Iterable[Backend]) -> list[Backend]:
+    """All of them in the order of the file, each once."""
+    # A set would shuffle what mostly is in order already, and ten thousand take long to sort from nothing.
+    return sorted(dict.fromkeys(chain(*backends)))
 
 
 @dataclass(frozen=True)

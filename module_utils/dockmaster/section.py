@@ -172,7 +172,7 @@ class Section:
         """A time as HAProxy writes it: digits and a unit; milliseconds without one."""
         return self.checked(key, _duration, default=default)
 
-    def path(self, key: str, default: str | None) -> Any:
+    def path(self, key: str, default: Any = _REQUIRED) -> Any:
         """An absolute path."""
         value = self.checked(key, _absolute, default=default)
         return None if value is None else Path(value)

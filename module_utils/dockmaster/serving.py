@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from .drained import Marks, covering
 from .haproxy.runtime import READY, Running
 from .haproxy.servers import key_of
 from .model import Backend
@@ -18,11 +19,18 @@ def in_doubt(
     backends: Mapping[str, Sequence[Backend]],
     doubtful: Mapping[str, Sequence[Backend]],
     told: Draining,
+    marks: Marks = (),
 ) -> tuple[list[Backend], list[Backend]]:
-    """The service's backends that are ready, and those that are not: unfit in Docker's eyes, or told to stop."""
-    found = backends.get(service.name, ())
-    stopping = [one for one in found if (one.docker_host, one.container_id) in told]
-    return [one for one in found if one not in stopping], [*doubtful.get(service.name, ()), *stopping]
+    """The service's backends that are ready, and those that are not.
+
+    These are unfit in Docker's eyes, were told to stop, or are drained by the operator.
+    """
+    ready: list[Backend] = []
+    others = list(doubtful.get(service.name, ()))
+    for one in backends.get(service.name, ()):
+        resting = (one.docker_host, one.container_id) in told or covering(marks, one)
+        (others if resting else ready).append(one)
+    return ready, others
 
 
 def kept(

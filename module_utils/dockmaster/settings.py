@@ -17,12 +17,40 @@ from .errors import SettingsError
 from .images import Reference
 from .keywords import modern
 from .labels import KINDS
-from .model import Backend, joined, valid_host, valid_name, valid_port
+from .model import Backend, in_order, joined, valid_dns_name, valid_host, valid_name, valid_port
 from .section import Section
 
 DEFAULT_API_PORT = 4243
 DEFAULT_INTERVAL = 5
 DEFAULT_SERVER_OPTIONS = "check inter 2s fall 2 rise 1"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who we are towards Docker hosts, and whose certificates we take.
+
+    Attributes:
+        ca_file: certificates of the CAs that a host's certificate may be signed by; no other counts.
+        certificate_file: our own certificate.
+        key_file: the key of it.
+    """
+
+    ca_file: Path
+    certificate_file: Path
+    key_file: Path
+
+
+@dataclass(frozen=True)
+class TLS:
+    """A Docker host that is asked over TLS.
+
+    Attributes:
+        identity: who we are towards it.
+        name: the DNS name that its certificate has to have.
+    """
+
+    identity: Identity
+    name: str
 
 
 @dataclass(frozen=True)
@@ -33,11 +61,13 @@ class DockerServer:
         name: what it is called in server names, messages and reports.
         host: where its API is, and where its published ports are dialled.
         port: the API's port.
+        tls: how it and we know each other; None where it is asked in plain text.
     """
 
     name: str
     host: str
     port: int
+    tls: TLS | None = None
 
     @property
     def url(self) -> str:
@@ -150,7 +180,7 @@ class Service:
         if not found and self.use_previous_backends:
             found = [one for one in before if not one.given_name]
         more = self.default_servers if self.keep_default_servers or not found else ()
-        return sorted({*found, *more})
+        return in_order(found, more)
 
     @property
     def named_with_host(self) -> bool:
@@ -249,7 +279,8 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
     notes: list[str] = []
     top = Section(data, origin, "")
     shared = top.section("discovery")
-    shared_servers = _servers(shared)
+    identity = _identity(shared)
+    shared_servers = _servers(shared, identity)
     shared.done(instead.DISCOVERY)
     haproxy_section = top.section("haproxy")
     output = top.section("file_output")
@@ -266,7 +297,7 @@ def parse(data: object, origin: str, more_services: Mapping[str, tuple[str, obje
         sections.append((name, Section(content, where, "")))
     services = []
     for name, section in sections:
-        service = _service(section, name, shared_servers, haproxy.template, notes)
+        service = _service(section, name, shared_servers, identity, haproxy.template, notes)
         if service:
             services.append(service)
     _refuse_shared(services, origin)
@@ -277,6 +308,7 @@ def _service(
     section: Section,
     name: str,
     shared_servers: tuple[DockerServer, ...],
+    identity: Identity | None,
     template: Mapping[str, Any],
     notes: list[str],
 ) -> Service | None:
@@ -286,7 +318,7 @@ def _service(
     except ValueError as error:
         raise section.wrong("", name, str(error)) from None
     default_servers = _default_servers(section)
-    found = _discovery(section.section("discovery"), shared_servers, section)
+    found = _discovery(section.section("discovery"), shared_servers, identity, section)
     haproxy = section.section("haproxy")
     disabled = haproxy.flag("disabled", default=False)
     proxy = _proxy(haproxy, name, template, notes)
@@ -302,14 +334,16 @@ def _service(
     return None if disabled else service
 
 
-def _discovery(discovery: Section, shared_servers: tuple[DockerServer, ...], service: Section) -> Discovery:
+def _discovery(
+    discovery: Section, shared_servers: tuple[DockerServer, ...], identity: Identity | None, service: Section
+) -> Discovery:
     method = discovery.one_of("method", ("docker", "base"), default="docker")
     override = service.port("backend_port_override", default=None)
     if method == "base":
         discovery.done(instead.DISCOVERY)
         return Discovery((), container_port=0, backend_port_override=override)
     found = Discovery(
-        servers=_servers(discovery) or shared_servers,
+        servers=_servers(discovery, _identity(discovery) or identity) or shared_servers,
         container_port=discovery.port("container_port"),
         image=discovery.checked("image_name", Reference.parse, default=None),
         container_name=discovery.word("container_name", default=None),
@@ -387,20 +421,45 @@ def _proxy(haproxy: Section, name: str, template: Mapping[str, Any], notes: list
     return proxy
 
 
-def _servers(discovery: Section) -> tuple[DockerServer, ...]:
+def _identity(discovery: Section) -> Identity | None:
+    if not discovery.has("tls"):
+        return None
+    tls = discovery.section("tls")
+    identity = Identity(tls.path("ca_file"), tls.path("certificate_file"), tls.path("key_file"))
+    tls.done()
+    return identity
+
+
+def _servers(discovery: Section, identity: Identity | None) -> tuple[DockerServer, ...]:
     servers: list[DockerServer] = []
     for entry in discovery.entries("servers"):
         host = entry.checked("host", valid_host)
-        server = DockerServer(
-            name=entry.checked("name", valid_name, default=host),
-            host=host,
-            port=entry.port("port", default=DEFAULT_API_PORT),
-        )
+        name = entry.checked("name", valid_name, default=host)
+        server = DockerServer(name, host, entry.port("port", default=DEFAULT_API_PORT), _tls(entry, name, identity))
         entry.done()
         if any(other.name == server.name for other in servers):
             raise entry.wrong("name", server.name, "expected a name that no other server of the list has")
         servers.append(server)
     return tuple(servers)
+
+
+def _tls(entry: Section, server: str, identity: Identity | None) -> TLS | None:
+    """How one Docker host and we know each other, or None where it is asked in plain text."""
+    wanted, name = entry.flag("tls", default=False), entry.checked("tls_name", valid_dns_name, default=None)
+    if not wanted:
+        if name and not entry.has("tls"):
+            raise entry.wrong("tls_name", name, "expected tls: true beside it, for without that it means nothing")
+        return None
+    if identity is None:
+        raise entry.wrong(
+            "tls", True, "expected discovery.tls to say who we are, by ca_file, certificate_file and key_file"
+        )
+    try:
+        return TLS(identity, name or valid_dns_name(server))
+    except ValueError:
+        raise entry.wrong(
+            "name", server, "expected tls_name as well, for no certificate has this as a DNS name"
+        ) from None
 
 
 def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) -> HAProxySettings:
@@ -461,7 +520,7 @@ def _watch(section: Section) -> Watch:
     watch = Watch(
         stop_grace=section.whole("stop_grace", default=60, minimum=1),
         resync_interval=section.whole("resync_interval", default=60, minimum=1),
-        first_check_interval=section.whole("first_check_interval", default=5, minimum=1),
+        first_check_interval=section.whole("first_check_interval", default=2, minimum=1),
         metrics_directory=section.path("metrics_directory", default=None),
     )
     section.done()
@@ -489,8 +548,8 @@ def _refuse_shared(services: Sequence[Service], origin: str) -> None:
             other, whose = servers.setdefault(server.name, (server, service.name))
             if other != server:
                 raise SettingsError(
-                    f"{origin}: services.{service.name}.discovery.servers: {server.name} is {server.url}, and "
-                    f"{other.url} in services.{whose}; expected one address for a name"
+                    f"{origin}: services.{service.name}.discovery.servers: {server.name} is {_way(server)}, and "
+                    f"{_way(other)} in services.{whose}; expected one way to ask a host"
                 )
         wanted = [(binds, service.proxy.bind, "the address"), (sections, service.proxy.backend_name, "the section")]
         if service.proxy.split and service.proxy.bind and service.proxy.backend_name != service.name:
@@ -504,3 +563,10 @@ def _refuse_shared(services: Sequence[Service], origin: str) -> None:
                     f"expected {what} to be of one service"
                 )
             taken[value] = service.name
+
+
+def _way(server: DockerServer) -> str:
+    """How a Docker host is asked."""
+    if server.tls is None:
+        return server.url
+    return f"{server.url} by TLS as {server.tls.name} with {server.tls.identity.certificate_file}"

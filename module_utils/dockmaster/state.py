@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from . import files
-from .model import Backend
+from .model import Backend, in_order
 
 KnownBackends = dict[str, list[Backend]]
 
@@ -57,9 +57,25 @@ class LastKnown:
         return self._of_host.get(host, {})
 
 
-def save(path: Path, backends: Mapping[str, Sequence[Backend]]) -> None:
-    """Write what is known now, unless the file says so already."""
-    data = {"backends": {name: [backend.as_dict() for backend in found] for name, found in backends.items()}}
+def answered(path: Path) -> dict[str, float]:
+    """When Docker hosts that were silent had last answered, in seconds since 1970: known also after a reboot."""
+    try:
+        data = json.loads(files.read(path) or "{}")
+        return {str(host): float(at) for host, at in data.get("answered", {}).items()}
+    except (ValueError, AttributeError, TypeError):
+        return {}
+
+
+def save(path: Path, backends: Mapping[str, Sequence[Backend]], answered: Mapping[str, float] | None = None) -> None:
+    """Write what is known now, unless the file says so already.
+
+    Args:
+        path: of the file.
+        backends: by service.
+        answered: when hosts that are silent now have last answered.
+    """
+    known = {name: [backend.as_dict() for backend in found] for name, found in backends.items()}
+    data = {"backends": known, "answered": dict(answered or {})}
     text = json.dumps(data, sort_keys=True) + "\n"
     if files.read(path) != text:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +87,6 @@ def with_last_known(
 ) -> KnownBackends:
     """What was found, and for each host that did not answer what was last known of it."""
     return {
-        service: sorted({*backends, *(last for last in known.get(service, ()) if last.docker_host in unknown_hosts)})
+        service: in_order(backends, (last for last in known.get(service, ()) if last.docker_host in unknown_hosts))
         for service, backends in found.items()
     }

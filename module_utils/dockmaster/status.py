@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import draining, remembered, serving, state, sync
+from . import drained, draining, remembered, serving, state, sync
+from .drained import Mark
 from .errors import DockmasterError, RuntimeApiError
 from .haproxy import process
 from .haproxy.runtime import MAINT, READY, Runtime, ServerState
 from .haproxy.servers import key_of
 from .model import Backend
 from .settings import Service, Settings
+from .sources import tls
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class ServerRow:
         docker_host: where its container runs.
         container: the container's name.
         docker: ``running``; ``stopping`` after it was told to; ``unfit`` where Docker holds it paused or unhealthy;
-            ``configured`` for a default server; ``gone`` where HAProxy still has it; ``unknown`` where the host is
-            silent.
+            ``drained`` by the operator; ``configured`` for a default server; ``gone`` where HAProxy still has it;
+            ``unknown`` where the host is silent.
         haproxy: HAProxy's word, ``absent`` where it has no such server yet, ``unknown`` without a socket.
         weight: in force.
         sessions: now under way.
@@ -37,6 +39,7 @@ class ServerRow:
         last_change: what was last done to it at run time, or the empty string.
         cause: why.
         changed: when, in seconds since 1970.
+        drained_by: who drained it, where somebody did.
     """
 
     service: str
@@ -53,6 +56,7 @@ class ServerRow:
     last_change: str
     cause: str
     changed: float | None
+    drained_by: str
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,14 @@ class SourceRow:
         answers: whether it answered just now.
         age: seconds since it last answered; None where nobody remembers.
         error: why it did not.
+        certificate_days: days until our own certificate ends, where it is asked over TLS and that can be told.
     """
 
     docker_host: str
     answers: bool
     age: float | None
     error: str
+    certificate_days: float | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class Status:
         haproxy: ``running``, ``stopped``, or ``running, no answer on its socket``.
         servers: a row for each server that Docker or HAProxy has.
         sources: a row for each Docker host.
+        drained: what the operator has drained.
         refused: containers that cannot serve, and why.
         problems: sentences; empty when all is well.
     """
@@ -87,6 +94,7 @@ class Status:
     haproxy: str
     servers: Sequence[ServerRow]
     sources: Sequence[SourceRow]
+    drained: Sequence[Mark]
     refused: Sequence[dict[str, str]]
     problems: Sequence[str]
 
@@ -107,6 +115,7 @@ def of(settings: Settings) -> Status:
     states, haproxy = _states(settings)
     before = remembered.load(settings.haproxy.run_directory)
     told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
+    marks = drained.load(drained.file_of(settings.haproxy))
     problems = list(found.unknown.values())
     if haproxy != "running":
         problems.append(f"HAProxy: {haproxy}")
@@ -115,19 +124,20 @@ def of(settings: Settings) -> Status:
         {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
     )
     for service in settings.services:
-        ready, unfit = serving.in_doubt(service, there, found.doubtful, told)
+        ready, unfit = serving.in_doubt(service, there, found.doubtful, told, marks)
         docker = {
             key_of(service, one): (one, word)
             for some, word in (
-                (service.completed(ready, known.get(service.name, ())), "running"),
+                (service.completed(ready, [one for one in known.get(service.name, ()) if one not in unfit]), "running"),
                 (found.doubtful.get(service.name, ()), "unfit"),
                 ([one for one in unfit if one in there[service.name]], "stopping"),
+                ([one for one in unfit if drained.covering(marks, one)], "drained"),
             )
             for one in some
         }
         haproxys = {one.key: one for one in states or () if one.proxy == service.proxy.backend_name}
         of_service = [
-            _row(service, key, docker.get(key), haproxys.get(key), found, states is not None, before)
+            _row(service, key, docker.get(key), haproxys.get(key), found, states is not None, before, marks)
             for key in sorted({*docker, *haproxys})
             # What is out and gone is only a name that HAProxy keeps.
             if key in docker or haproxys[key].admin != MAINT
@@ -135,9 +145,10 @@ def of(settings: Settings) -> Status:
         if states is not None and not any(one.usable for one in haproxys.values()):
             problems.append(f"{service.name}: HAProxy has no usable server")
         last = [key for key, one in haproxys.items() if one.usable]
-        if len(last) == 1 and docker.get(last[0], (None, ""))[1] in ("unfit", "stopping"):
+        if len(last) == 1 and docker.get(last[0], (None, ""))[1] in ("unfit", "stopping", "drained"):
             word = docker[last[0]][1]
-            problems.append(f"{service.name}: {last[0][1]} is {word} in Docker, and stays: it is the last one usable")
+            where = "by the operator" if word == "drained" else "in Docker"
+            problems.append(f"{service.name}: {last[0][1]} is {word} {where}, and stays: it is the last one usable")
         problems += [
             f"{service.name}: {row.server} is {row.docker} in Docker and {row.haproxy} in HAProxy"
             for row in of_service
@@ -145,12 +156,21 @@ def of(settings: Settings) -> Status:
         ]
         rows += of_service
     return Status(
-        haproxy, rows, _sources(settings, found, before), [refusal.as_dict() for refusal in found.refused], problems
+        haproxy,
+        rows,
+        _sources(settings, found, before),
+        marks,
+        [refusal.as_dict() for refusal in found.refused],
+        problems,
     )
 
 
 def _found(settings: Settings, known: state.KnownBackends) -> sync.Found:
-    """What Docker says; here the silence of all hosts is a finding like another."""
+    """What Docker says; here the silence of all hosts is a finding like another. Where playbooks alone ask, it is what
+    they heard last."""
+    if not settings.docker_servers:
+        heard = {name: [one for one in backends if not one.given_name] for name, backends in known.items()}
+        return sync.Found(heard)
     try:
         return sync.ask(settings, known)
     except DockmasterError as error:
@@ -176,11 +196,13 @@ def _row(
     found: sync.Found,
     asked: bool,
     before: remembered.Remembered,
+    marks: drained.Marks,
 ) -> ServerRow:
     """One server of the union of both views."""
     backend, word = docker or (None, "unknown" if found.unknown else "gone")
-    if backend and backend.docker_host in found.unknown:
+    if backend and backend.docker_host in found.unknown and word != "drained":
         word = "unknown"
+    mark = drained.covering(marks, backend) if backend else None
     if backend and backend.given_name:
         word = "configured"
     changed, kind, cause = before.changes.get("/".join(key), (None, "", ""))
@@ -199,6 +221,7 @@ def _row(
         last_change=kind,
         cause=cause,
         changed=changed,
+        drained_by=mark.by if mark else "",
     )
 
 
@@ -212,25 +235,23 @@ def _agree(row: ServerRow) -> bool:
     serves = row.haproxy.split(" ")[0] in ("UP", "no")
     if row.docker in ("running", "configured"):
         return serves or row.haproxy == "unknown"
-    if row.docker in ("unknown", "unfit", "stopping"):
+    if row.docker in ("unknown", "unfit", "stopping", "drained"):
         return True
     return not serves
 
 
 def _sources(settings: Settings, found: sync.Found, before: remembered.Remembered) -> list[SourceRow]:
     now = time.time()
+    last = state.answered(settings.haproxy.state_file) | before.answers
     return [
         SourceRow(
             name,
             name not in found.unknown,
-            0.0
-            if name not in found.unknown
-            else round(max(0.0, now - before.answers[name]), 1)
-            if name in before.answers
-            else None,
+            0.0 if name not in found.unknown else round(max(0.0, now - last[name]), 1) if name in last else None,
             found.unknown.get(name, ""),
+            tls.days_left(server.tls) if server.tls else None,
         )
-        for name in sorted(settings.docker_servers)
+        for name, server in sorted(settings.docker_servers.items())
     ]
 
 
@@ -260,14 +281,23 @@ def table(current: Status) -> str:
     lines += [
         f"docker host {source.docker_host}: "
         + ("answers" if source.answers else f"last answered {_cell(source.age)} s ago")
+        + ("" if source.certificate_days is None else f"; our certificate ends in {source.certificate_days:g} days")
         for source in current.sources
     ]
+    lines += [drained_line(mark) for mark in current.drained]
     lines += [
         f"refused: {refusal['container']} on {refusal['docker_host']}: {refusal['reason']}"
         for refusal in current.refused
     ]
     lines += [f"problem: {problem}" for problem in current.problems]
     return "\n".join(lines)
+
+
+def drained_line(mark: Mark) -> str:
+    """What is drained, who asked for it, and when."""
+    return (
+        f"drained: {mark}, by {mark.by or 'somebody'} at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(mark.at))}"
+    )
 
 
 def _cell(value: object) -> str:

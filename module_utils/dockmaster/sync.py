@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from . import draining, output, remembered, serving, state
-from .discovery import Listed, backends_of
-from .errors import SourceError
+from . import drained, draining, output, remembered, serving, state, touched
+from .discovery import Known, Listed, backends_of
+from .errors import Busy, SourceError
 from .haproxy import config
-from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, apply, plan, predict, running
+from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, Written, apply, plan, predict, running, write
 from .haproxy.runtime import Running
-from .haproxy.servers import Key, all_servers, key_of
+from .haproxy.servers import Key, by_key, by_service, key_of
 from .lock import folder_locked
-from .model import Backend, Refusal
+from .model import Backend, Refusal, in_order
 from .settings import DockerServer, Service, Settings
 from .sources.docker import DockerHost
 
@@ -29,7 +29,7 @@ Find = Callable[[state.KnownBackends], "Found"]
 """Gives what there is, told what was last known."""
 
 GIVEN_ANSWERS = 60.0
-"""Seconds that answers may be old which a playbook gives."""
+"""Seconds that answers may be old which a playbook gives, where it does not say how old they are."""
 
 LOCK_TIMEOUT = 60.0
 """Seconds to wait for another pass: a check and a reload of a large file take less."""
@@ -44,12 +44,14 @@ class Found:
         refused: containers that cannot serve, and why.
         unknown: hosts that did not answer, with the reason.
         doubtful: as backends, of containers that run and that Docker holds unfit.
+        running: ids and names of all containers of each host that was asked and answered.
     """
 
     backends: Mapping[str, Sequence[Backend]]
     refused: Sequence[Refusal] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     doubtful: Mapping[str, Sequence[Backend]] = field(default_factory=dict)
+    running: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Report:
         refused: containers that cannot serve, and why.
         unknown: hosts that did not answer, with the reason.
         notes: of the configuration.
-        kept: servers that go on serving though Docker holds their containers unfit, by section and name:
-            there is no other usable one.
+        kept: servers that go on serving though Docker holds their containers unfit, or the operator wants them drained,
+            by section and name: there is no other usable one.
     """
 
     applied: Applied
@@ -99,14 +101,19 @@ def ask(
     known: state.KnownBackends | None = None,
     timeout: int = 5,
     silent: Mapping[str, str] | None = None,
+    *,
+    lenient: bool = False,
 ) -> Found:
     """Ask every Docker host of the configuration, all at a time.
+
+    Where it has none, playbooks ask them: the hosts that were last known are silent then, and not without containers.
 
     Args:
         settings: the configuration.
         known: backends as they were last known: a container that was attributed to a service stays so.
         timeout: seconds for the answer of one host.
         silent: hosts that did not answer a moment ago, with the reason: they are not asked again.
+        lenient: whether the silence of all of them is a finding like another.
 
     Raises:
         SourceError: none of them answered.
@@ -118,33 +125,55 @@ def ask(
     backends: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
     doubtful: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
     refused: list[Refusal] = []
-    unknown: dict[str, str] = {}
+    unknown = dict(silent or {}) if asked else _asked_elsewhere(settings, known or {})
+    running: dict[str, frozenset[str]] = {}
+    ids: dict[str, dict[str, set[str]]] = {}
+    for name, last in (known or {}).items():
+        for one in last:
+            ids.setdefault(one.docker_host, {}).setdefault(name, set()).add(one.container_id)
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
         answers = {
-            server: pool.submit(_of_host, server, services, known or {}, timeout)
+            server: pool.submit(_of_host, server, services, ids.get(server.name, {}), timeout)
             for server, services in asked.items()
-            if server.name not in (silent or {})
+            if server.name not in unknown
         }
-    for server in asked:
-        if silent and server.name in silent:
-            unknown[server.name] = silent[server.name]
-            continue
+    for server, answer in answers.items():
         try:
-            listed = answers[server].result()
+            listed = answer.result()
         except SourceError as error:
             unknown[server.name] = str(error)
             continue
         refused.extend(listed.refused)
+        running[server.name] = frozenset(listed.names) | frozenset(listed.names.values())
         for name in listed.backends:
             backends[name].extend(listed.backends[name])
             doubtful[name].extend(listed.doubtful[name])
-    if asked and len(unknown) == len(asked):
+    if asked and not running and not lenient:
         raise SourceError(f"{'; '.join(unknown.values())}. Nothing was changed")
-    return Found(backends, refused, unknown, doubtful)
+    return Found(backends, refused, unknown, doubtful, running)
+
+
+def _asked_elsewhere(settings: Settings, known: state.KnownBackends) -> dict[str, str]:
+    """The Docker hosts that were last known, but for services that have servers of their own in the configuration."""
+    hosts = {
+        one.docker_host
+        for service in settings.services
+        for one in known.get(service.name, ())
+        if one.docker_host and not service.default_servers
+    }
+    return {host: f"{host} is not asked from here" for host in sorted(hosts)}
 
 
 def one_pass(
-    settings: Settings, template: str, find: Find | None = None, *, check_mode: bool = False, renew: bool = False
+    settings: Settings,
+    template: str,
+    find: Find | None = None,
+    *,
+    check_mode: bool = False,
+    renew: bool = False,
+    age: float = GIVEN_ANSWERS,
+    silent: Mapping[str, str] | None = None,
+    marks: drained.Marks | None = None,
 ) -> Report:
     """Make haproxy.cfg and HAProxy as what is found says.
 
@@ -155,36 +184,42 @@ def one_pass(
             hosts are asked, under the lock, so that no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
         renew: reload HAProxy whatever runs, so that every server is as the file says.
+        age: seconds that the answers of ``find`` may be old.
+        silent: hosts that did not answer a moment ago, with the reason; the rest may be silent as well then.
+        marks: what is drained, where the file does not say so yet.
 
     Raises:
         SourceError: nobody answered; nothing was changed.
         TemplateError, ConfigRefused, ReloadFailed: as ``apply`` has them.
         Busy: another pass does not end.
     """
-    first = find or partial(ask, settings)
+    lenient = silent is not None
+    first = find or partial(ask, settings, silent=silent, lenient=lenient)
+    begun = partial(_Pass.begun, settings, template, renew=renew, marks=marks)
     if check_mode:
-        return _Pass.begun(settings, template, first, renew).predicted()
+        return begun(first).predicted()
     if not settings.haproxy.do_writes:
-        return _Pass.begun(settings, template, first, renew).done()
+        return begun(first).done()
+    folder = settings.haproxy.run_directory
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
-        begun = _Pass.begun(settings, template, first, renew)
-        if begun.plan.action not in (RUNTIME, RELOAD):
-            return begun.done()
-        # Servers change, and the watcher may have changed some since Docker was asked: once more, while it waits.
+        asked = time.monotonic()
+        planned = begun(first)
+        if find is None and planned.plan.action == RUNTIME:
+            # What the watcher has done since Docker was asked is newer than the answer, and it need not wait for this.
+            planned = planned.sparing(touched.since(folder, asked), planned.running)
+            if planned.plan.action == RUNTIME:
+                # Before anybody has to wait: of a large file HAProxy takes seconds to say whether it accepts it.
+                planned = planned.with_file()
+        if planned.plan.action not in (RUNTIME, RELOAD):
+            return planned.done()
         with servers_locked(settings, LOCK_TIMEOUT):
-            if find is None:
-                again = partial(ask, settings, silent=begun.found.unknown)
-                return _Pass.begun(settings, template, again, renew).done()
-            # Answers that were given are as old as they are: what the watcher has done since is newer.
-            return _Pass.begun(settings, template, find, renew, _just_watched(settings)).done()
-
-
-def _just_watched(settings: Settings) -> frozenset[Key]:
-    """Servers that the watcher has changed a moment ago."""
-    since = time.time() - GIVEN_ANSWERS
-    changes = remembered.load(settings.haproxy.run_directory, ("watch",)).changes
-    keys = (server.partition("/") for server, (at, _, _) in changes.items() if at > since)
-    return frozenset((section, name) for section, _, name in keys)
+            if find is not None:
+                return begun(find, spared=touched.since(folder, time.monotonic() - age)).done()
+            spared = planned.sparing(touched.since(folder, asked), running(settings.haproxy))
+            if spared.plan.action != RELOAD:
+                return spared.done()
+            # A reload puts the file in force: that has to be what Docker says now.
+            return begun(partial(ask, settings, silent=planned.found.unknown, lenient=lenient)).done()
 
 
 @contextmanager
@@ -202,44 +237,70 @@ class _Pass:
     settings: Settings
     found: Found
     backends: Mapping[str, Sequence[Backend]]
+    resting: Mapping[str, Sequence[Backend]]
     kept: Sequence[str]
     wanted: Wanted
     running: Running | None
     plan: Plan
+    renew: bool
+    written: Written | None = None
 
     @classmethod
     def begun(
-        cls, settings: Settings, template: str, find: Find, renew: bool, spared: frozenset[Key] = frozenset()
+        cls,
+        settings: Settings,
+        template: str,
+        find: Find,
+        *,
+        renew: bool,
+        spared: frozenset[Key] = frozenset(),
+        marks: drained.Marks | None = None,
     ) -> _Pass:
         known = state.load(settings.haproxy.state_file)
         found = find(known)
         now = running(settings.haproxy)
         told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
+        if marks is None:
+            marks = drained.load(drained.file_of(settings.haproxy))
         there = state.with_last_known(
             {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
         )
         backends: dict[str, list[Backend]] = {}
+        resting: dict[str, list[Backend]] = {}
         kept: list[str] = []
         in_doubt: set[Key] = set()
         for service in settings.services:
             before = known.get(service.name, ())
-            ready, doubtful = serving.in_doubt(service, there, found.doubtful, told)
+            ready, doubtful = serving.in_doubt(service, there, found.doubtful, told, marks)
             # What is in doubt is no reason to go without default servers, or those from before.
             serve = service.completed(ready, [one for one in before if one not in doubtful])
             stay = serving.kept(service, serve, doubtful, before, now)
-            backends[service.name] = sorted({*serve, *stay})
+            backends[service.name] = in_order(serve, stay)
+            resting[service.name] = [one for one in doubtful if drained.covering(marks, one)]
             kept += ["/".join(key_of(service, one)) for one in stay]
             in_doubt |= {key_of(service, one) for one in doubtful}
-        values = config.context(settings, backends, template)
+        servers = by_service(settings, backends)
+        values = config.context(settings, servers, template)
         wanted = Wanted(
             config.render(template, values),
             values["structure"],
-            all_servers(settings, backends),
+            by_key(servers),
             frozenset(service.proxy.backend_name for service in settings.services),
             frozenset(in_doubt),
             spared,
         )
-        return cls(settings, found, backends, kept, wanted, now, plan(settings.haproxy, wanted, now, renew=renew))
+        planned = plan(settings.haproxy, wanted, now, renew=renew)
+        return cls(settings, found, backends, resting, kept, wanted, now, planned, renew)
+
+    def with_file(self) -> _Pass:
+        """The same with its file in place."""
+        return replace(self, written=write(self.settings.haproxy, self.wanted, self.plan))
+
+    def sparing(self, spared: frozenset[Key], now: Running | None) -> _Pass:
+        """The same with what runs now, less the servers that somebody has changed meanwhile."""
+        wanted = replace(self.wanted, spared=spared)
+        planned = plan(self.settings.haproxy, wanted, now, renew=self.renew)
+        return replace(self, wanted=wanted, running=now, plan=planned)
 
     def predicted(self) -> Report:
         """Change nothing."""
@@ -247,9 +308,12 @@ class _Pass:
 
     def done(self) -> Report:
         """Carry it out."""
-        applied = apply(self.settings.haproxy, self.wanted, self.plan, self.running)
-        state.save(self.settings.haproxy.state_file, self.backends)
+        applied = apply(self.settings.haproxy, self.wanted, self.plan, self.running, self.written)
+        # What is drained may be for long, and is to be known when it is ready again.
+        known = {name: in_order(some, self.resting[name]) for name, some in self.backends.items()}
+        state.save(self.settings.haproxy.state_file, known, self._silent_since())
         self._remember(applied)
+        self._forget_what_is_gone()
         output.write(self.settings.haproxy.output_directory, self.backends)
         return self._report(applied)
 
@@ -265,17 +329,38 @@ class _Pass:
                 mine.answered(name)
         remembered.save(folder, "sync", mine)
 
+    def _silent_since(self) -> dict[str, float]:
+        """When the hosts that are silent now have last answered."""
+        haproxy = self.settings.haproxy
+        last = state.answered(haproxy.state_file) | remembered.load(haproxy.run_directory).answers
+        return {
+            name: last[name] for name in self.settings.docker_servers if name in self.found.unknown and name in last
+        }
+
+    def _forget_what_is_gone(self) -> None:
+        """What is drained and not there any more is forgotten: a Docker host that left the configuration, a container
+        that its host does not list."""
+        path, there, running = drained.file_of(self.settings.haproxy), self.settings.docker_servers, self.found.running
+
+        def gone(mark: drained.Mark) -> bool:
+            if there and mark.docker_host not in there:
+                return True
+            return bool(mark.container) and mark.container not in running.get(mark.docker_host, {mark.container})
+
+        # Where backends were given, nobody may know which Docker hosts there are.
+        if not running or not any(map(gone, drained.load(path))):
+            return
+        # Somebody who is changing the file makes a pass as well.
+        with suppress(Busy), folder_locked(path.parent, 0):
+            drained.save(path, [mark for mark in drained.load(path) if not gone(mark)])
+
     def _report(self, applied: Applied) -> Report:
         found = self.found
         return Report(applied, self.backends, found.refused, found.unknown, self.settings.notes, self.kept)
 
 
-def _of_host(server: DockerServer, services: Sequence[Service], known: state.KnownBackends, timeout: int) -> Listed:
-    ids = {
-        name: {one.container_id for one in backends if one.docker_host == server.name}
-        for name, backends in known.items()
-    }
-    host = DockerHost(server.name, server.url, timeout)
+def _of_host(server: DockerServer, services: Sequence[Service], ids: Known, timeout: int) -> Listed:
+    host = DockerHost(server.name, server.url, timeout, tls=server.tls)
     try:
         return backends_of(services, server.name, server.host, host.containers(), known=ids, resolve=host.image_of)
     finally:

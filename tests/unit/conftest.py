@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 from ansible_runs import ROOT as ROOT
@@ -19,6 +22,12 @@ from dockmaster.haproxy import process
 from dockmaster.settings import Settings, parse
 from waiting import until
 from watching import Watched, watched
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 RECORDINGS = Path(__file__).parent / "recordings"
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
@@ -73,13 +82,15 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def free_port() -> Callable[[], int]:
-    """Gives ports of the loopback that nobody has."""
+    """Gives ports of the loopback that nobody has, and that the system gives to nobody meanwhile."""
 
     def port() -> int:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            number: int = unused.getsockname()[1]
-            return number
+        for _ in range(100):
+            number = random.randrange(10_000, 32_768)
+            with socket.socket() as unused, suppress(OSError):
+                unused.bind(("127.0.0.1", number))
+                return number
+        raise AssertionError("no port is free")
 
     return port
 
@@ -105,7 +116,8 @@ def plain(folder: Path, free_port: Callable[[], int]) -> dict[str, Any]:
             "state_file": str(folder / "state" / "backends.json"),
             "run_directory": str(folder / "run"),
             "bind_address": "127.0.0.1",
-            "timeouts": {"connect": "1s", "client": "5s", "server": "5s"},
+            # Without one for checks it is their interval, which is short here.
+            "timeouts": {"connect": "1s", "client": "5s", "server": "5s", "check": "5s"},
             "retries": 3,
             "redispatch": 1,
             "retry_on": ["conn-failure", "empty-response"],

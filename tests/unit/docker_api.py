@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import queue
 import socket
-import socketserver
+import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +25,14 @@ class SimulatedDocker:
     Attributes:
         containers: the list.
         status: of the list's answer.
-        fault: None, or one of truncated, endless, slow, hung, not-json, redirect.
+        fault: None, or one of truncated, endless, slow, hung, not-json, redirect, silent-end.
         images: what the containers were made from, by id: told to who asks for one of them.
         hesitation: seconds before that is told.
         port: where it listens on the loopback.
         requests: paths that were asked for.
         streams: those that follow its events now.
         listing: called while a list is made: it shows what was so before.
+        tls: what new connections are met with; None for plain text.
     """
 
     def __init__(self) -> None:
@@ -43,6 +45,7 @@ class SimulatedDocker:
         self.hesitation = 0.0
         self.port = 0
         self.requests: list[str] = []
+        self.tls: ssl.SSLContext | None = None
         self.over = threading.Event()
 
     def event(self, container: str, action: str, **attributes: str) -> None:
@@ -69,13 +72,23 @@ class SimulatedDocker:
 
 
 @contextmanager
-def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
+def simulated_docker(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[SimulatedDocker]:
     """Serve a simulated API for as long as the block lasts, on any port or on this one."""
     api = SimulatedDocker()
+    api.tls = tls
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            if api.tls:
+                self.request = api.tls.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            self.request.close()
 
         def do_GET(self) -> None:
             if api.over.is_set():
@@ -129,6 +142,11 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
             self._answer(200, b'[{"Id": "aaa', length=1000)
             self.close_connection = True
 
+        def _silent_end(self) -> None:
+            self.send_response(200)
+            self.send_header("Connection", "close")
+            self.end_headers()
+
         def _not_json(self) -> None:
             self._answer(200, b"<html>")
 
@@ -159,9 +177,16 @@ def simulated_docker(port: int = 0) -> Iterator[SimulatedDocker]:
             except OSError:
                 return
 
-    socketserver.TCPServer.allow_reuse_address = True
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        allow_reuse_address = True
+
+        def handle_error(self, *arguments: Any) -> None:
+            # Clients that are refused, and those that go away, are part of the tests.
+            if not isinstance(sys.exception(), OSError):
+                super().handle_error(*arguments)
+
+    with Server(("127.0.0.1", port), Handler) as server:
         api.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()

@@ -91,7 +91,8 @@ class ScriptedHAProxy:
         return f"{key[0]},{key[1]},{self.sessions},0,{status},1,1,0,{self.since},L7OK,0,\n"
 
     def _backend(self, key: tuple[str, str]) -> str:
-        usable = sum(told == "ready" for (section, _), told in self.servers.items() if section == key[0])
+        up = [one for one, told in self.servers.items() if told == "ready" and one not in self.down]
+        usable = sum(section == key[0] for section, _ in up)
         return f"{key[0]},BACKEND,0,0,UP,1,{usable},0,5,,0,\n"
 
     def _change(self, command: str) -> str:
@@ -102,6 +103,8 @@ class ScriptedHAProxy:
             self.ports[section, name] = int(words[3].rpartition(":")[2])
             return "New server registered.\n\n"
         if words[:2] == ["del", "server"]:
+            if self.sessions:
+                return "Server still has connections attached to it, cannot remove it.\n\n"
             del self.servers[section, name]
             return "Server deleted.\n\n"
         if state := re.search(r" state (ready|drain|maint)\Z", command):

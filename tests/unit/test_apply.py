@@ -8,6 +8,7 @@ import socket
 import threading
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -165,8 +166,10 @@ def test_the_rights_of_the_file_stay(settings: Settings, template: str) -> None:
 
 def test_one_pass_at_a_time(settings: Settings, template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "LOCK_TIMEOUT", 0.2)
-    with folder_locked(config(settings).parent, 1), pytest.raises(Busy, match="another pass has held"):
-        make(settings, template, backend(1))
+    with ThreadPoolExecutor() as other, folder_locked(config(settings).parent, 1):
+        made = other.submit(make, settings, template, backend(1))
+        with pytest.raises(Busy, match="another pass has held"):
+            made.result()
     assert not config(settings).exists()
     assert make(settings, template, backend(1)).changed
 

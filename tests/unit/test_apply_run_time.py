@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dockmaster import draining, sync
+from dockmaster import draining, sync, touched
 from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.model import Backend
-from dockmaster.remembered import Remembered, save
 from dockmaster.settings import Settings, parse
 from waiting import until
 
@@ -92,6 +91,26 @@ def test_a_checked_server_gets_no_traffic_before_its_check(
     start_haproxy()
     make(settings, template, backend(1))
     assert (state(settings, 1).admin, state(settings, 1).status) == ("ready", "DOWN")
+
+
+def test_a_server_stays_until_one_that_takes_its_place_is_checked(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    plain["services"]["web"]["haproxy"]["listen"] = ["mode tcp"]
+    settings = with_options(plain, "check inter 50ms fall 2 rise 1")
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        one, two = (
+            Backend("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
+            for letter, listener in (("a", first), ("b", second))
+        )
+        old, new = (backend.server_name(with_host=False) for backend in (one, two))
+        make(settings, template, one)
+        start_haproxy()
+        until(lambda: runtime(settings).usable_servers("web") == 1)
+        assert done(make(settings, template, two)) == [("added", new)]
+        assert {one.name: one.admin for one in runtime(settings).servers()} == {old: "ready", new: "ready"}
+        until(lambda: runtime(settings).usable_servers("web") == 2)
+        assert done(make(settings, template, two)) == [("drained", old), ("removed", old)]
 
 
 def test_a_drained_server_finishes_what_it_has_and_goes_then(
@@ -350,9 +369,7 @@ def test_older_answers_leave_alone_what_the_watcher_has_just_changed(
     make(settings, template, backend(1))
     start_haproxy()
     make(settings, template, backend(1), backend(2))
-    watched = Remembered()
-    watched.changed(f"web/{name(2)}", "added", "start")
-    save(settings.haproxy.run_directory, "watch", watched)
+    touched.add(settings.haproxy.run_directory, ("web", name(2)))
     # A third changes servers, so that there is something to do; nobody gave the second in these answers.
     make(settings, template, backend(1), backend(3))
     assert state(settings, 2).usable

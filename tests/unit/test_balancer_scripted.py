@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from dockmaster.haproxy.changes import Change
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.haproxy.servers import Server
-from dockmaster.watch.balancer import STAYS_DOWN, Balancer
+from dockmaster.watch.balancer import FIRST_CHECKS, STAYS_DOWN, Balancer
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 OPTIONS = "check inter 2s downinter 1s fall 2 rise 1"
@@ -40,11 +41,13 @@ def added(haproxy: ScriptedHAProxy) -> list[str]:
 
 
 def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_stays_down_as_its_options_say(
-    haproxy: ScriptedHAProxy, balancer: Balancer
+    haproxy: ScriptedHAProxy, balancer: Balancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 0)
     balancer.serve(SERVER)
     assert added(haproxy)[-1].endswith("downinter 5ms")
     haproxy.down, haproxy.since = {KEY}, STAYS_DOWN - 1
+    assert balancer.slow_down() == 0
     assert balancer.slow_down() == 0
     assert len(added(haproxy)) == 1
     haproxy.since = STAYS_DOWN
@@ -56,6 +59,42 @@ def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_sta
     assert len(added(haproxy)) == 2
 
 
+def test_a_scripted_haproxy_checks_many_new_servers_less_often_each(
+    haproxy: ScriptedHAProxy, balancer: Balancer
+) -> None:
+    for number in range(100):
+        balancer.serve(replace(SERVER, name=f"s{number}"))
+    assert added(haproxy)[0].endswith("downinter 5ms")
+    assert added(haproxy)[-1].endswith(f"downinter {100 // FIRST_CHECKS}ms")
+
+
+def test_a_scripted_haproxy_is_asked_for_all_servers_only_when_new_ones_may_be_down_and_not_again_and_again(
+    haproxy: ScriptedHAProxy, balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 1e6)
+    asked: list[str] = []
+    answer = haproxy.answer
+
+    def heard(command: str) -> str:
+        asked.append(command)
+        return answer(command)
+
+    monkeypatch.setattr(haproxy, "answer", heard)
+    balancer.serve(SERVER)
+    del asked[:]
+    assert balancer.slow_down() == 0
+    assert asked == ["show stat -1 2 -1"]
+    haproxy.down, haproxy.since = {KEY}, 1
+    assert balancer.slow_down() == 0
+    assert "show servers state web" not in asked
+    assert balancer.slow_down() == 0
+    assert "show servers state web" in asked
+    del asked[:]
+    haproxy.since = STAYS_DOWN
+    assert balancer.slow_down() == 0
+    assert asked == []
+
+
 def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
     haproxy: ScriptedHAProxy, balancer: Balancer
 ) -> None:
@@ -63,6 +102,7 @@ def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
     balancer.learn()
     balancer.serve(SERVER)
     haproxy.down, haproxy.since = {KEY}, STAYS_DOWN
+    assert balancer.slow_down() == 0
     assert balancer.slow_down() == 1
     assert len(added(haproxy)) == 1
     haproxy.down = set()
@@ -82,3 +122,9 @@ def test_a_scripted_drain_that_outlives_its_bound_ends_and_says_so(
     balancer.sweep(lambda _: True)
     assert haproxy.servers[KEY] == "maint"
     assert done[-1].reason == "2 requests under way after 60 s of drain_timeout"
+    # They go on, and hold it until they end.
+    assert balancer.sweep(lambda _: True)
+    assert KEY in haproxy.servers
+    haproxy.sessions = 0
+    assert not balancer.sweep(lambda _: True)
+    assert KEY not in haproxy.servers

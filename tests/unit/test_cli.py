@@ -16,6 +16,7 @@ from ansible_runs import play
 from conftest import ROOT, TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
 from dockmaster.haproxy.config import context, render
+from dockmaster.haproxy.servers import by_service
 from dockmaster.settings import parse
 from dockmaster.sync import ask
 
@@ -45,7 +46,7 @@ def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, tem
     second = run("sync", "--config", config, "--template", TEMPLATE)
     assert second.stdout == "dockmaster: nothing to do\n"
     settings = parse(yaml.safe_load(config.read_text()), "test")
-    engine = render(template, context(settings, ask(settings).backends, template))
+    engine = render(template, context(settings, by_service(settings, ask(settings).backends), template))
     assert (folder / "haproxy.cfg").read_bytes() == engine.encode()
 
 

@@ -155,3 +155,40 @@ def test_a_simulated_host_that_hesitates_has_one_time_out_for_all_images(
     assert least <= len(resolved) < 200
     assert sorted(resolved + [one.container for one in found.refused]) == [one[:12] for one in api.images]
     assert all("did not say within 1 s" in one.reason for one in found.refused)
+
+
+def test_a_simulated_list_is_told_again_only_when_it_says_something_new(
+    api: SimulatedDocker, recorded: list[dict[str, Any]]
+) -> None:
+    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}")
+    first = {**recorded[0], "Status": "Up 2 minutes"}
+    api.containers = [first]
+    assert host.containers_unless_as_before() == [first]
+    for same in ("Up 2 minutes", "Up 3 minutes", "Up About an hour"):
+        api.containers = [{**first, "Status": same}]
+        assert host.containers_unless_as_before() is None
+    others: list[dict[str, Any]] = [
+        {"Status": "Up 3 minutes (healthy)"},
+        {"Status": "Up 4 minutes (unhealthy)"},
+        {"Status": "Up 4 minutes (Paused)", "State": "paused"},
+        {"Labels": {"dockmaster.weight": "7"}},
+        {"Ports": []},
+        # Nobody makes a label pass for what may change.
+        {"Labels": {"a": '"Status":"Up one'}},
+        {"Labels": {"a": '"Status":"Up two'}},
+    ]
+    for other in others:
+        api.containers = [{**first, **other}]
+        assert host.containers_unless_as_before() == api.containers
+        assert host.containers_unless_as_before() is None
+    api.containers = []
+    assert host.containers_unless_as_before() == []
+    assert host.containers_unless_as_before() is None
+    host.forget()
+    assert host.containers_unless_as_before() == []
+    api.fault = "not-json"
+    with pytest.raises(SourceError):
+        host.containers_unless_as_before()
+    api.fault = None
+    assert host.containers_unless_as_before() is None
+    host.close()

@@ -63,6 +63,7 @@ LABELS: dict[str, dict[str, Any]] = {
 }
 UP = "127.0.0.1"
 DOWN = "127.0.0.3"
+ROOM = 4096
 STOPPED_OR_RUNNING = ("0", "2")
 
 
@@ -110,8 +111,9 @@ def both() -> Iterator[Both]:
     template = TEMPLATE.read_bytes().decode()
     with (
         tempfile.TemporaryDirectory(prefix="dm") as name,
-        socket.create_server((UP, 0)) as listener,
-        socket.create_server(("::1", listener.getsockname()[1]), family=socket.AF_INET6),
+        # Nobody accepts: room for every check of a slow machine's run.
+        socket.create_server((UP, 0), backlog=ROOM) as listener,
+        socket.create_server(("::1", listener.getsockname()[1]), family=socket.AF_INET6, backlog=ROOM),
         socket.socket() as free,
     ):
         free.bind((UP, 0))

@@ -10,6 +10,7 @@ from typing import Any
 from conftest import TEMPLATE
 from dockmaster.discovery import backends_of
 from dockmaster.haproxy.config import context, render
+from dockmaster.haproxy.servers import by_service
 from dockmaster.settings import parse
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -101,8 +102,8 @@ def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[A
     answer = json.loads(json.dumps(listed))
     said = backends_of(WANTED.services, "localhost", "127.0.0.1", answer)
     backends, refused = said.backends, said.refused
-    text = render(TEXT, context(WANTED, backends, TEXT))
-    without = render(TEXT, context(WANTED, {}, TEXT))
+    text = render(TEXT, context(WANTED, by_service(WANTED, backends), TEXT))
+    without = render(TEXT, context(WANTED, by_service(WANTED, {}), TEXT))
     with tempfile.TemporaryDirectory(prefix="dm") as folder:
         accepted(text, Path(folder))
     servers = [line.split() for line in text.splitlines() if line.startswith("    server ")]

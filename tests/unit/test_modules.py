@@ -15,6 +15,7 @@ from conftest import ROOT
 from docker_api import SimulatedDocker, simulated_docker
 
 SERVICES = {"web": {"discovery": {"image_name": "local/nodeapp", "container_port": 8000}}}
+OWN_SERVERS = [{"name": "app1", "host": "192.0.2.1", "port": 2376, "tls": True, "tls_name": "app1.example"}]
 
 
 @pytest.fixture
@@ -42,6 +43,8 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
     play(
         [
             info(api),
+            # The balancers' configuration, in which a service has Docker hosts of its own, is good here as it is.
+            info(api, services={"web": {"discovery": {**SERVICES["web"]["discovery"], "servers": OWN_SERVERS}}}),
             {
                 "ansible.builtin.assert": {
                     "that": [

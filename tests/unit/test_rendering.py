@@ -14,6 +14,7 @@ from conftest import ROOT, TEMPLATE
 from dockmaster.errors import TemplateError
 from dockmaster.haproxy import process
 from dockmaster.haproxy.config import context, render
+from dockmaster.haproxy.servers import by_service
 from dockmaster.model import Backend
 from dockmaster.settings import Settings, parse
 from dockmaster.settings_file import load
@@ -46,7 +47,7 @@ EVERYTHING = {
 
 def rendered(settings: Settings, template: str, backends: list[Backend]) -> str:
     names = [service.name for service in settings.services]
-    return render(template, context(settings, dict.fromkeys(names, backends), template))
+    return render(template, context(settings, by_service(settings, dict.fromkeys(names, backends)), template))
 
 
 def accepted(text: str, folder: Path) -> None:
@@ -92,7 +93,8 @@ def test_servers_are_in_one_order_and_the_file_ends_with_a_newline(settings: Set
 
 def test_the_structure_is_the_same_whatever_the_servers(plain: dict[str, Any], template: str) -> None:
     def structure(data: dict[str, Any], backends: list[Backend]) -> object:
-        return context(parse(data, "test"), {"web": backends}, template)["structure"]
+        settings = parse(data, "test")
+        return context(settings, by_service(settings, {"web": backends}), template)["structure"]
 
     assert structure(plain, []) == structure(plain, BACKENDS)
     assert structure(plain, []) != structure({**plain, "haproxy": {**plain["haproxy"], "retries": 1}}, [])
@@ -107,7 +109,7 @@ def test_the_same_bytes_through_every_door(
     plain: dict[str, Any], settings: Settings, template: str, folder: Path
 ) -> None:
     """The engine, the module and Ansible's own template; the command has a test of its own."""
-    values = context(settings, {"web": BACKENDS}, template)
+    values = context(settings, by_service(settings, {"web": BACKENDS}), template)
     (folder / "values.json").write_text(json.dumps(values))
     (folder / "plain.json").write_text(json.dumps(plain))
     play(
@@ -138,14 +140,13 @@ def test_the_roles_defaults_give_a_file_that_haproxy_accepts(template: str, fold
     role = ROOT / "roles" / "haproxy"
     defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
     tasks = yaml.safe_load((role / "tasks" / "settings.yml").read_text())
-    published = tasks[-1]["ansible.builtin.set_fact"]["haproxy_settings"]
     play(
         [
-            {"name": "As the role has it", "ansible.builtin.set_fact": {"settings": published}},
+            *tasks,
             {
                 "name": "Write it",
                 "ansible.builtin.copy": {
-                    "content": "{{ {'haproxy': settings} | to_json }}",
+                    "content": "{{ {'haproxy': haproxy_settings} | to_json }}",
                     "dest": str(folder / "settings.json"),
                     "mode": "0644",
                 },

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from dockmaster.errors import SettingsError
-from dockmaster.settings import parse
+from dockmaster.settings import Identity, parse
 from dockmaster.settings_file import load
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
@@ -94,3 +94,80 @@ def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path) -> None
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.yml: cannot be read: No such file"):
         load(tmp_path / "absent.yml")
+
+
+def with_tls(server: dict[str, Any], **files: object) -> dict[str, Any]:
+    data = changed("services.web.discovery", {"container_port": 80})
+    names = ("ca_file", "certificate_file", "key_file")
+    tls = {name: f"/etc/tls/{name}" for name in names} | files
+    data["discovery"] = {"servers": [{"name": "app1", "host": "10.0.0.11", "port": 2376} | server]}
+    if None not in tls.values():
+        data["discovery"]["tls"] = tls
+    return data
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ({}, None),
+        ({"tls": False}, None),
+        ({"tls": True}, "app1"),
+        ({"tls": True, "tls_name": "app1.example"}, "app1.example"),
+    ],
+)
+def test_a_docker_host_is_asked_over_tls_where_that_is_said(server: dict[str, Any], name: str | None) -> None:
+    (found,) = parse(with_tls(server), "test").docker_servers.values()
+    assert (found.tls and found.tls.name) == name
+    if found.tls:
+        assert found.tls.identity == Identity(
+            *map(Path, ("/etc/tls/ca_file", "/etc/tls/certificate_file", "/etc/tls/key_file"))
+        )
+
+
+def test_a_service_s_own_docker_hosts_are_known_by_the_identity_of_all_or_by_its_own() -> None:
+    data = with_tls({"tls": True})
+    own = data["services"]["web"]["discovery"]
+    own["servers"] = [{"name": "own", "host": "10.0.0.12", "tls": True}]
+    (found,) = parse(data, "test").docker_servers.values()
+    assert found.tls
+    assert found.tls.identity.key_file == Path("/etc/tls/key_file")
+    own["tls"] = {"ca_file": "/ca", "certificate_file": "/certificate", "key_file": "/key"}
+    (found,) = parse(data, "test").docker_servers.values()
+    assert found.tls
+    assert found.tls.identity.key_file == Path("/key")
+
+
+@pytest.mark.parametrize(
+    ("server", "files", "message"),
+    [
+        ({"tls": True}, {"ca_file": None}, "discovery.servers[0].tls: True: expected discovery.tls to say who we are"),
+        ({"tls": "yes"}, {}, "discovery.servers[0].tls: 'yes': expected true or false"),
+        ({"tls_name": "app1"}, {}, "discovery.servers[0].tls_name: 'app1': expected tls: true beside it"),
+        ({"tls": True, "tls_name": "10.0.0.11"}, {}, "servers[0].tls_name: '10.0.0.11': expected a DNS name"),
+        ({"tls": True, "tls_name": "a b"}, {}, "discovery.servers[0].tls_name: 'a b': expected a DNS name"),
+        ({"tls": True, "name": None}, {}, "servers[0].name: '10.0.0.11': expected tls_name as well"),
+        ({}, {"key_file": "client.key"}, "discovery.tls.key_file: 'client.key': expected an absolute path"),
+        ({}, {"keyfile": "/x"}, "discovery.tls.keyfile: is not a key of this section; did you mean key_file"),
+    ],
+)
+def test_wrong_tls_is_named_with_its_place(server: dict[str, Any], files: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        parse(with_tls(server, **files), "test")
+
+
+def test_a_file_of_tls_that_is_missing_is_named() -> None:
+    data = with_tls({"tls": True})
+    del data["discovery"]["tls"]["key_file"]
+    with pytest.raises(SettingsError, match=r"discovery\.tls\.key_file: is missing"):
+        parse(data, "test")
+
+
+def test_one_docker_host_is_asked_over_tls_by_all_services_or_by_none() -> None:
+    data = with_tls({"tls": True})
+    data["services"]["other"] = {
+        "discovery": {"container_port": 80, "servers": [{"name": "app1", "host": "10.0.0.11", "port": 2376}]}
+    }
+    with pytest.raises(
+        SettingsError, match=r"app1 is tcp://10\.0\.0\.11:2376, and .* by TLS as app1 .*expected one way"
+    ):
+        parse(data, "test")

@@ -11,6 +11,7 @@ import pytest
 from dockmaster import sync
 from dockmaster.errors import SettingsError
 from dockmaster.haproxy.config import context, render
+from dockmaster.haproxy.servers import by_service
 from dockmaster.model import Backend
 from dockmaster.settings import Settings, parse
 from dockmaster.settings_file import load
@@ -36,7 +37,7 @@ def settings(haproxy: dict[str, Any], top: dict[str, Any] | None = None, **servi
 
 
 def text(wanted: Settings, template: str, *backends: Backend) -> str:
-    return render(template, context(wanted, {"web": backends}, template))
+    return render(template, context(wanted, by_service(wanted, {"web": backends}), template))
 
 
 def sections(rendered: str) -> dict[str, list[str]]:

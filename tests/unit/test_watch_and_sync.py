@@ -6,10 +6,15 @@ import http.client
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import pytest
+from dockmaster import sync, touched
+from dockmaster.errors import Busy
+from dockmaster.lock import folder_locked
 from waiting import until
-from watching import Watched
+from watching import Watched, container_id
 
 Start = Callable[[], None]
 
@@ -96,3 +101,24 @@ def test_watcher_and_two_passes_at_once_come_to_the_same_and_lose_no_request(
     assert set(statuses) == {200}
     assert "reload" not in done
     assert not [line for line in around.log if "error=" in line]
+
+
+def test_a_pass_that_finds_only_what_the_watcher_has_done_meanwhile_does_not_wait_for_it(
+    around: Watched, start_haproxy: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.run(1)
+    around.first_pass()
+    start_haproxy()
+    web = around.run(2)
+    folder = around.settings.haproxy.run_directory
+    assert folder != around.settings.haproxy.config_file_path.parent
+    monkeypatch.setattr(sync, "LOCK_TIMEOUT", 0.2)
+    with ThreadPoolExecutor() as elsewhere, folder_locked(folder, 1):
+        with pytest.raises(Busy):
+            elsewhere.submit(around.sync).result()
+        around.api.listing = lambda: touched.add(folder, ("web", f"{container_id(2)[:12]}_{web.port}"))
+        assert elsewhere.submit(around.sync).result().applied.action in ("none", "write")
+    # What the watcher did was not this: the next pass makes it so.
+    around.api.listing = lambda: None
+    assert around.sync().applied.action == "runtime"
+    around.up(1, 2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from docker_api import simulated_docker
-from dockmaster import state
+from dockmaster import remembered, state, status
+from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 from watching import Watched, container_id, entry
 
@@ -37,6 +39,55 @@ def test_a_simulated_stream_that_stalls_silently_is_noticed(around: Watched, sta
     around.is_told(1, "maint")
     around.up(3)
     until(lambda: any(stream is not stalled for stream in around.api.streams))
+
+
+def test_a_simulated_list_that_says_the_same_is_an_answer_and_another_one_is_read(
+    around: Watched, start_haproxy: Start
+) -> None:
+    around.plain["watch"]["resync_interval"] = 2
+    webs = {number: around.run(number) for number in (1, 2)}
+    around.first_pass()
+    start_haproxy()
+    around.watch()
+    around.up(1, 2)
+    streams = len(around.api.streams)
+    until(lambda: len(around.api.streams) > streams + 1)
+    assert around.told(1) == around.told(2) == "ready"
+    # Nobody says that it was paused: the list does.
+    around.run(1, webs[1], state="paused", status="Up 2 minutes (Paused)")
+    around.is_told(1, "drain")
+    around.run(1, webs[1])
+    around.is_told(1, "ready")
+    # Nobody says that it is back: the list does, by what it said before it heard of the end.
+    before, asked = around.api.containers, len(around.api.requests)
+    around.gone(2)
+    around.event(2, "die")
+    until(lambda: any("filters" in path for path in around.api.requests[asked:] if "/containers/" in path))
+    around.is_told(2, "maint")
+    around.api.containers = before
+    around.up(2)
+    assert "error=" not in "".join(around.log)
+
+
+def test_a_simulated_container_whose_image_a_pass_has_found_out_is_taken_up_though_the_list_says_the_same(
+    around: Watched, start_haproxy: Start
+) -> None:
+    around.plain["watch"]["resync_interval"] = 1
+    around.begin(start_haproxy, 1)
+    around.run(2)
+    shown = {**around.api.containers[-1], "Image": f"sha256:{'1' * 64}"}
+    around.api.containers[-1] = shown
+    around.event(2, "start")
+    until(lambda: len(around.api.streams) > 2)
+    assert around.told(2) == ""
+    # A pass may ask for the image; the watcher may not.
+    around.api.images[shown["Id"]] = around.api.containers[0]["Image"]
+    around.sync()
+    around.up(2)
+    streams = len(around.api.streams)
+    until(lambda: len(around.api.streams) > streams + 1)
+    around.event(2, "kill", signal="15")
+    around.is_told(2, "drain")
 
 
 def test_a_simulated_host_that_hangs_keeps_its_servers_and_is_taken_up_again(
@@ -187,6 +238,54 @@ def test_two_simulated_containers_of_one_short_id_end_nothing(watching: Watched)
     watching.is_told(1, "maint")
     watching.event(3, "die")
     watching.is_told(3, "maint")
+
+
+def test_since_when_a_host_is_silent_is_known_to_the_next_watcher(around: Watched, start_haproxy: Start) -> None:
+    folder = around.file.parent / "metrics"
+    folder.mkdir()
+    around.plain["watch"]["metrics_directory"] = str(folder)
+    with simulated_docker() as other:
+        around.service["discovery"]["servers"] = [
+            {"name": "one", "host": "127.0.0.1", "port": around.api.port},
+            {"name": "two", "host": "127.0.0.1", "port": other.port},
+        ]
+
+        def told() -> dict[str, float]:
+            return remembered.load(around.settings.haproxy.run_directory, ("watch",)).answers
+
+        web = around.run(1)
+        around.first_pass()
+        start_haproxy()
+        around.watch()
+        until(lambda: around.told(1, "one_") == "ready")
+        other.containers = [entry(2, web.port)]
+        other.event(container_id(2), "start")
+        until(lambda: told().keys() == {"one", "two"})
+        before = told()
+        around.stop()
+        other.status = 500
+        around.watch()
+        around.start(3, web)
+        until(lambda: told()["one"] > before["one"])
+        assert told()["two"] == before["two"]
+        figures = {
+            sample.labels["docker_host"]: sample.value
+            for family in text_string_to_metric_families((folder / "dockmaster_watch.prom").read_text())
+            for sample in family.samples
+            if sample.name == "dockmaster_watch_source_last_answer_timestamp_seconds"
+        }
+        assert figures.keys() == {"one", "two"}
+        assert figures["two"] == pytest.approx(before["two"], abs=1)
+        (silent,) = [source for source in status.of(around.settings).sources if not source.answers]
+        assert silent.docker_host == "two"
+        assert silent.age is not None
+        assert silent.age >= time.time() - before["two"] - 1
+        around.stop()
+        # A pass keeps it where it outlives a reboot.
+        around.sync()
+        shutil.rmtree(around.settings.haproxy.run_directory)
+        around.sync()
+        assert [source.age is None for source in status.of(around.settings).sources] == [False, False]
 
 
 def test_a_burst_of_simulated_events_is_worked_off(around: Watched, start_haproxy: Start) -> None:

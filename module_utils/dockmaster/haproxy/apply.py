@@ -139,28 +139,56 @@ def predict(settings: HAProxySettings, wanted: Wanted, planned: Plan) -> Applied
     return Applied(planned.action, planned.before, wanted.text, None, planned.changes, planned.reason)
 
 
-def apply(settings: HAProxySettings, wanted: Wanted, planned: Plan, now: Running | None) -> Applied:
+@dataclass(frozen=True)
+class Written:
+    """A file that was put in place.
+
+    Attributes:
+        before: its text before, None where there was none.
+        backup: where the operator's own was kept.
+    """
+
+    before: str | None
+    backup: Path | None = None
+
+
+def write(settings: HAProxySettings, wanted: Wanted, planned: Plan) -> Written:
+    """Put the file there, unless it says so already; before a reload HAProxy is asked anyway. Raises ConfigRefused."""
+    asked = planned.action == RELOAD or (planned.action != NONE and planned.before != wanted.text)
+    return Written(planned.before, _write(settings, wanted, planned.before) if asked else None)
+
+
+def apply(
+    settings: HAProxySettings, wanted: Wanted, planned: Plan, now: Running | None, written: Written | None = None
+) -> Applied:
     """Carry out a plan. The caller holds the folder's lock, and where servers change the one of those.
+
+    Args:
+        settings: where HAProxy's files are.
+        wanted: what is to be.
+        planned: the way there.
+        now: what runs.
+        written: what became of the file, where it is in place already.
 
     Raises:
         ConfigRefused: HAProxy does not accept the file; nothing was changed.
         ReloadFailed: HAProxy did not take it; the file before is in place again.
     """
-    backup = None
-    if planned.action == RELOAD or (planned.action != NONE and planned.before != wanted.text):
-        backup = _write(settings, wanted, planned.before)
+    written = written or write(settings, wanted, planned)
     action, reason, done = planned.action, planned.reason, planned.changes
     if action == RUNTIME and settings.socket_file_path:
         try:
             done = _change(Runtime(settings.socket_file_path), wanted, planned.changes, settings.drain_timeout)
             if not done:
-                action = NONE if planned.before == wanted.text else WRITE
+                action = NONE
         except RuntimeApiError as error:
             action, reason = RELOAD, str(error)
+    if action == NONE and settings.do_writes and written.before != wanted.text:
+        action = WRITE
     if action == RELOAD:
-        _reload_or_return(settings, planned.before)
+        _reload_or_return(settings, written.before)
         _hold_back(settings, wanted, now)
-    return Applied(action, planned.before, wanted.text, backup, done, reason)
+    return Applied(action, written.before, wanted.text, written.backup, done, reason)
 
 
 def wait_until_checked(settings: HAProxySettings, servers: Collection[Key], timeout: float) -> list[str]:
@@ -216,11 +244,9 @@ def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_time
             continue
         done.append(change)
     # What has no request under way need not wait for the next pass.
-    drained = {change.server[0] for change in todo if change.server not in wanted.servers}
-    for section in drained:
-        for state in runtime.servers(section):
-            if state.key in wanted.servers or state.key in wanted.in_doubt or state.key in wanted.spared:
-                continue
+    leaving = {change.server for change in todo if change.server not in wanted.servers}
+    for section in {section for section, _ in leaving}:
+        for state in runtime.servers(section, leaving - wanted.in_doubt):
             if last := leave(state, drain_timeout=drain_timeout):
                 runtime.change(last.commands)
                 done.append(last)

@@ -117,6 +117,8 @@ def changes(
 ) -> Iterator[Change]:
     """What has to be done so that the sections have the wanted servers and no others get traffic.
 
+    A server that is not wanted any more stays as long as none of those that are wanted in its place is usable.
+
     Args:
         wanted: the servers that are to get traffic.
         sections: those that are ours.
@@ -132,11 +134,20 @@ def changes(
         change = add(server) if state is None else ready(server, state)
         if change:
             yield change
+    has = {section for section, _ in wanted}
+    served = {key[0] for key, server in wanted.items() if not server.checked or _usable(running.servers.get(key))}
     for state in unwanted(wanted, sections, running):
         if state.key in in_doubt and state.admin != READY:
             continue
+        # What takes its place is not checked yet: until then it serves.
+        if state.usable and state.proxy in has - served:
+            continue
         if leaving := leave(state, drain_timeout=drain_timeout):
             yield leaving
+
+
+def _usable(state: ServerState | None) -> bool:
+    return state is not None and state.usable
 
 
 def unwanted(wanted: Collection[Key], sections: Collection[str], running: Running) -> list[ServerState]:

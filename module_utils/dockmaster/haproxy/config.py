@@ -11,19 +11,16 @@ import jinja2
 
 from ..errors import TemplateError
 from ..keywords import for_section
-from ..model import Backend
 from ..settings import Proxy, Service, Settings
-from .servers import servers_of
+from .servers import Server
 
 MANAGED = "# Managed by Dockmaster."
 """How a file begins that this bundle wrote: any other is the operator's, and is kept."""
 
-Backends = Mapping[str, Sequence[Backend]]
 
-
-def context(settings: Settings, backends: Backends, template: str) -> dict[str, Any]:
+def context(settings: Settings, servers: Mapping[str, Sequence[Server]], template: str) -> dict[str, Any]:
     """What the template takes, as plain data: the same for every door that renders it."""
-    services = [_service(service, settings, backends.get(service.name, ())) for service in settings.services]
+    services = [_service(service, settings, servers[service.name]) for service in settings.services]
     return {
         "haproxy": dict(settings.haproxy.template),
         "services": services,
@@ -46,7 +43,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         raise TemplateError(f"the template{f', line {line}' if line else ''}: {error}") from error
 
 
-def _service(service: Service, settings: Settings, backends: Sequence[Backend]) -> dict[str, Any]:
+def _service(service: Service, settings: Settings, servers: Sequence[Server]) -> dict[str, Any]:
     proxy = service.proxy
     lines = [*settings.haproxy.template["defaults"], *proxy.listen, *proxy.frontend, *proxy.backend]
     return {
@@ -61,10 +58,7 @@ def _service(service: Service, settings: Settings, backends: Sequence[Backend]) 
         "backend_name": proxy.backend_name,
         "default_backend": None if _names_its_backend(proxy) else proxy.backend_name,
         "shared_frontend": list(proxy.shared_frontend),
-        "servers": [
-            {"name": server.name, "address": server.address, "options": server.options}
-            for server in servers_of(settings, service, backends)
-        ],
+        "servers": [{"name": server.name, "address": server.address, "options": server.options} for server in servers],
         "server_options": proxy.server_options,
     }
 

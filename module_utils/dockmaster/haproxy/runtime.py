@@ -6,7 +6,7 @@ import csv
 import re
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import RuntimeApiError, RuntimeApiSilent
@@ -23,6 +23,9 @@ _TOLD_MAINT = 0x01
 _TOLD_DRAIN = 0x08
 """HAProxy's manual, "show servers state": srv_admin_state. The other bits say why else a server is out of service, such
 as a name without an address: no command ends that."""
+
+_COLUMNS = ["pxname", "svname", "status", "check_status", "scur", "req_tot", "stot", "weight", "lastchg", "act", "bck"]
+"""Columns of ``show stat`` that say what is asked here."""
 
 _DONE = re.compile(
     r"(New server registered\.|Server deleted\.|no need to change the (addr|port).*|"
@@ -136,12 +139,17 @@ class Runtime:
         return _info(self.command("show info"))
 
     def usable_servers(self, section: str) -> int:
-        """How many servers of a section get new traffic; as quick for ten thousand as for two."""
+        """How many servers of a section get new traffic."""
+        usable = self.usable_by_section()
+        if section not in usable:
+            raise RuntimeApiError(f"{self.path}: there is no section {section}")
+        return usable[section]
+
+    def usable_by_section(self) -> dict[str, int]:
+        """How many servers of each section get new traffic; as quick for ten thousand as for two."""
         # Asked for by its name it may be the frontend of that name that is found.
-        for row in _table(self.command("show stat -1 2 -1")):
-            if row["pxname"] == section:
-                return int(row["act"] or 0) + int(row["bck"] or 0)
-        raise RuntimeApiError(f"{self.path}: there is no section {section}")
+        rows = _table(self.command("show stat -1 2 -1"))
+        return {row["pxname"]: int(row["act"] or 0) + int(row["bck"] or 0) for row in rows}
 
     def running(self) -> Running:
         """What runs, with every server of every section."""
@@ -155,40 +163,47 @@ class Runtime:
             servers={state.key: state for state in self.servers()},
         )
 
-    def servers(self, section: str | None = None) -> list[ServerState]:
-        """Every server of a section, or of all."""
-        states = {
-            (words[1], words[3]): words
-            for words in map(str.split, self.command(f"show servers state {section or ''}").splitlines())
-            if len(words) > 18 and not words[0].startswith("#")
-        }
-        if not states:
+    def servers(self, section: str | None = None, keys: Collection[Key] | None = None) -> list[ServerState]:
+        """Every server of a section, or of all; where keys are given, only these, at a fraction of the cost."""
+        told: dict[Key, list[str]] = {}
+        number = ""
+        for line in self.command(f"show servers state {section or ''}").splitlines():
+            words = line.split(" ", 4)
+            if len(words) < 5 or words[0].startswith("#"):
+                continue
+            number, key = words[0], (words[1], words[3])
+            if keys is None or key in keys:
+                told[key] = words[4].split()
+        if not told:
             return []
-        # A frontend may have the section's name too, so it is asked for by its number.
-        which = f"#{next(iter(states.values()))[0]}" if section else "-1"
-        return [
-            _state(row, states[row["pxname"], row["svname"]])
-            for row in _table(self.command(f"show stat {which} 4 -1"))
-            # One that came or went between the two commands is not looked at this time.
-            if (row["pxname"], row["svname"]) in states
-        ]
+        # A frontend may have the section's name too, so it is asked for by its number. One that came or went between
+        # the two commands is not looked at this time.
+        rows = _table(self.command(f"show stat {f'#{number}' if section else '-1'} 4 -1"), told)
+        return [_state(row, told[row["pxname"], row["svname"]]) for row in rows]
 
 
 def _info(text: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
-def _table(text: str) -> csv.DictReader[str]:
-    return csv.DictReader(text.strip().removeprefix("# ").splitlines())
+def _table(text: str, keys: Collection[Key] | None = None) -> Iterator[dict[str, str]]:
+    """Rows of ``show stat``, with the columns that are looked at: there are a hundred."""
+    lines = text.strip().removeprefix("# ").splitlines()
+    head = lines[0].split(",") if lines else []
+    columns = [(name, head.index(name)) for name in _COLUMNS if name in head]
+    chosen = (line for line in lines[1:] if keys is None or tuple(line.split(",", 2)[:2]) in keys)
+    for row in csv.reader(chosen):
+        yield {name: row[column] for name, column in columns}
 
 
 def _state(row: Mapping[str, str], state: Sequence[str]) -> ServerState:
-    told = int(state[6])
+    """A server's row of both answers; the second from its address on."""
+    told = int(state[2])
     return ServerState(
         proxy=row["pxname"],
         name=row["svname"],
-        host=state[17] if state[17] != "-" else state[4],
-        port=int(state[18]),
+        host=state[13] if state[13] != "-" else state[0],
+        port=int(state[14]),
         admin=MAINT if told & _TOLD_MAINT else DRAIN if told & _TOLD_DRAIN else READY,
         status=row["status"],
         checked=row.get("check_status") not in ("INI", "* INI"),

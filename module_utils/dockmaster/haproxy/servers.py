@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..model import Backend, joined
 from ..settings import Service, Settings
@@ -77,16 +78,20 @@ def servers_of(settings: Settings, service: Service, backends: Sequence[Backend]
     for backend in sorted(backends, reverse=service.proxy.backend_order == "desc"):
         section, name = key_of(service, backend)
         options = _options(service, backend, name)
-        yield Server(section, name, backend.host, backend.port, options, _at_run_time(f"{inherited} {options}".split()))
+        yield Server(section, name, backend.host, backend.port, options, _at_run_time(f"{inherited} {options}"))
 
 
-def all_servers(settings: Settings, backends: Mapping[str, Sequence[Backend]]) -> dict[Key, Server]:
-    """The servers of every service."""
+def by_service(settings: Settings, backends: Mapping[str, Sequence[Backend]]) -> dict[str, list[Server]]:
+    """The servers of every service, by its name."""
     return {
-        server.key: server
+        service.name: list(servers_of(settings, service, backends.get(service.name, ())))
         for service in settings.services
-        for server in servers_of(settings, service, backends.get(service.name, ()))
     }
+
+
+def by_key(servers: Mapping[str, Sequence[Server]]) -> dict[Key, Server]:
+    """The same servers by what HAProxy finds them by."""
+    return {server.key: server for some in servers.values() for server in some}
 
 
 def _options(service: Service, backend: Backend, name: str) -> str:
@@ -108,8 +113,10 @@ def _defaults(settings: Settings, service: Service) -> Iterator[str]:
             yield from words[1:]
 
 
-def _at_run_time(words: Sequence[str]) -> str | None:
-    kept, rest = list(_FROM_THE_START), list(words)
+@lru_cache
+def _at_run_time(options: str) -> str | None:
+    """What most servers have in common is worked out once."""
+    kept, rest = list(_FROM_THE_START), options.split()
     while rest:
         word = rest.pop(0)
         if word in _AT_START:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -12,6 +14,16 @@ from ..haproxy.servers import Key, Server
 
 STAYS_DOWN = 10
 """Seconds after which a server that is down is checked as its options say, and no more as a new one."""
+
+FIRST_CHECKS = 5
+"""Checks of new servers in a millisecond, all together: more of them at once are checked less often each."""
+
+IN_A_MILLISECOND = 1000
+"""Servers that HAProxy may have to tell of between two commands, in a millisecond. A first check that falls due before
+it has read that there are checks is put off for a whole interval."""
+
+LOOKING = 100
+"""How much longer than a look at all servers of a section took, it is not looked again."""
 
 Done = Callable[[Change], None]
 """Is told of each change that was made."""
@@ -34,6 +46,9 @@ class Balancer:
         self._done = done
         self._servers: dict[Key, ServerState] = {}
         self._new: dict[Key, Server] = {}
+        self._added: deque[float] = deque()
+        self._look_again = 0.0
+        self._short = False
         self.worker = ""
         self.deletes = False
 
@@ -50,6 +65,11 @@ class Balancer:
         """Whether another worker answers than the one that is known; raises RuntimeApiError."""
         return self._runtime.info().get("Pid") != self.worker
 
+    def serves(self, key: Key, host: str, port: int) -> bool:
+        """Whether a server is as it is to be already."""
+        state = self._servers.get(key)
+        return state is not None and state.admin == READY and (state.host, state.port) == (host, port)
+
     def serve(self, server: Server) -> None:
         """The server gets traffic as soon as its check passes; raises RuntimeApiError."""
         state = self._servers.get(server.key)
@@ -64,12 +84,12 @@ class Balancer:
 
     def _add(self, server: Server) -> None:
         try:
-            self._carry_out(add(server, self._first_check))
+            self._carry_out(add(server, self._first_check_of_one_more()))
         except RuntimeApiSilent:
             raise
         except RuntimeApiError:
             # A pass may have been quicker.
-            there = [state for state in self._runtime.servers(server.section) if state.key == server.key]
+            there = self._runtime.servers(server.section, {server.key})
             if not there:
                 raise
             self._servers[server.key] = there[0]
@@ -79,6 +99,13 @@ class Balancer:
         self._servers[server.key] = ServerState(
             server.section, server.name, server.host, server.port, READY, "DOWN", False, 0, 0, 0, 0
         )
+
+    def _first_check_of_one_more(self) -> int:
+        now = time.monotonic()
+        while self._added and self._added[0] < now - STAYS_DOWN:
+            self._added.popleft()
+        self._added.append(now)
+        return max(self._first_check, len(self._added) // FIRST_CHECKS, len(self._servers) // IN_A_MILLISECOND)
 
     def rest(self, key: Key) -> bool:
         """No new traffic for a server in doubt, unless it is the last usable one; returns whether it is so now."""
@@ -122,29 +149,27 @@ class Balancer:
             Whether some are left that have requests under way.
         """
 
-        def left() -> list[ServerState]:
-            return [
-                state
-                for key, state in self._servers.items()
-                if unwanted(key) and (state.admin == DRAIN or (state.admin == MAINT and self.deletes))
-            ]
+        def left(admin: str) -> list[Key]:
+            return [key for key, state in self._servers.items() if state.admin == admin and unwanted(key)]
 
-        for section in {state.proxy for state in left()}:
-            for state in self._runtime.servers(section):
-                if state.key in self._servers and unwanted(state.key):
-                    self._servers[state.key] = state
-        self.let_go([state.key for state in left()])
-        for state in left():
-            if state.admin == MAINT and state.sessions == 0:
-                self._deleted(state.key)
-        return bool(left())
+        drained = left(DRAIN)
+        for section in {section for section, _ in drained}:
+            self._servers.update((state.key, state) for state in self._runtime.servers(section, set(drained)))
+        self.let_go(drained)
+        out = left(MAINT) if self.deletes else []
+        # Whether something holds it still, HAProxy need not be asked: it says so.
+        held = [key for key in out if not self._deleted(key)]
+        return bool(held or left(DRAIN))
 
     def slow_down(self) -> int:
         """Check those as their options say that stay down; returns how many that was not possible for."""
-        if not self._new:
+        if not self._some_new_ones_stay_down():
             return 0
+        began = time.monotonic()
         states = {
-            state.key: state for section in {key[0] for key in self._new} for state in self._runtime.servers(section)
+            state.key: state
+            for section in {key[0] for key in self._new}
+            for state in self._runtime.servers(section, self._new)
         }
         self._new = {key: server for key, server in self._new.items() if key in states}
         stuck = 0
@@ -164,7 +189,18 @@ class Balancer:
             if again:
                 self._carry_out(again)
                 self._servers[key] = states[key]
+        self._look_again = time.monotonic() + LOOKING * (time.monotonic() - began)
         return stuck
+
+    def _some_new_ones_stay_down(self) -> bool:
+        """Whether it may be so for the second time, which costs little to find out; and no look has just taken long."""
+        if not self._new or time.monotonic() < self._look_again:
+            return False
+        told = Counter(section for (section, _), state in self._servers.items() if state.admin == READY)
+        usable = self._runtime.usable_by_section()
+        before = self._short
+        self._short = any(usable.get(section, 0) < told[section] for section in {section for section, _ in self._new})
+        return before and self._short
 
     def _deleted(self, key: Key) -> bool:
         try:

@@ -15,11 +15,14 @@ from ..settings import DockerServer
 from ..sources.docker import DockerHost
 
 FIRST_DELAY = 0.05
-LONGEST_DELAY = 1.0
-"""Seconds between two tries to reach a host: it is taken up within a second of being back."""
+LONGEST_DELAY = 0.8
+"""Seconds from one try to reach a host to the next: it is taken up within a second of being back."""
 
 SETTLES = 0.3
 """Seconds after an event for which Docker's list may still show what was so before."""
+
+QUIET = 0.9
+"""Part of the resync interval after which a silent stream is begun anew. What is listed then counts as the resync."""
 
 _URGENT = GONE | {"kill", "pause"}
 _BELIEVED = GONE | {"pause"}
@@ -49,14 +52,14 @@ class Told:
 
     Attributes:
         host: its name.
-        listed: entries of its list.
+        listed: entries of its list; None where all of it is as when it was told last, and nothing has happened since.
         ids: the containers that were asked about; None for all.
         asked: when it was asked, by the monotonic clock.
         events: what led to it; the last one heard of each container.
     """
 
     host: str
-    listed: Sequence[Any]
+    listed: Sequence[Any] | None
     ids: frozenset[str] | None
     asked: float
     events: Sequence[Heard] = ()
@@ -64,10 +67,17 @@ class Told:
 
 @dataclass(frozen=True)
 class Lost:
-    """A Docker host does not answer."""
+    """A Docker host does not answer.
+
+    Attributes:
+        host: its name.
+        reason: a sentence.
+        why: the same without what was asked.
+    """
 
     host: str
     reason: str
+    why: str
 
 
 Message = Heard | Told | Lost
@@ -93,6 +103,7 @@ class Follower:
         self._changed = threading.Condition()
         self._pending: dict[str, tuple[float, Heard]] = {}
         self._all = False
+        self._news = False
         self._ended = threading.Event()
         for work in (self._listen, self._ask):
             threading.Thread(target=work, name=f"{work.__name__[1:]} {server.name}", daemon=True).start()
@@ -109,41 +120,53 @@ class Follower:
             self._all = True
             self._changed.notify()
 
+    def read_anew(self) -> None:
+        """Tell everything the next time, also where it is as before."""
+        with self._changed:
+            self._news = True
+
+    def _host(self) -> DockerHost:
+        server = self.server
+        # A host that comes back answers the next try, and not one that is under way.
+        return DockerHost(server.name, server.url, self._timeout, tls=server.tls, connect=LONGEST_DELAY)
+
     def _listen(self) -> None:
         """Hear events; one connection after another."""
-        delay = FIRST_DELAY
+        delay, host = FIRST_DELAY, self._host()
         while not self._ended.is_set():
-            host = DockerHost(self.server.name, self.server.url, self._timeout)
             try:
                 begun = time.monotonic()
-                for event in host.events(self._resync_interval):
+                for event in host.events(QUIET * self._resync_interval):
                     if self._ended.is_set():
-                        return
+                        break
                     if event is None:
                         # Subscribed: what is listed from now on misses nothing.
                         self.resync()
                     else:
                         self._hear(event)
             except SourceError as error:
-                self._messages.put(Lost(self.server.name, str(error)))
-            finally:
+                self._messages.put(Lost(self.server.name, str(error), error.why))
+                # What answers next may be another engine.
                 host.close()
-            lasted = time.monotonic() - begun > LONGEST_DELAY
-            delay = FIRST_DELAY if lasted else delay
-            self._ended.wait(delay)
+                host = self._host()
+            lasted = time.monotonic() - begun
+            delay = FIRST_DELAY if lasted > LONGEST_DELAY else delay
+            self._ended.wait(max(FIRST_DELAY, delay - lasted))
             delay = min(2 * delay, LONGEST_DELAY)
+        host.close()
 
     def _hear(self, event: Event) -> None:
         heard = Heard(self.server.name, event, time.monotonic())
         if event.action in _URGENT:
             self._messages.put(heard)
         with self._changed:
+            self._news = True
             self._pending[event.container] = (heard.at + (SETTLES if event.action in _BELIEVED else 0.0), heard)
             self._changed.notify()
 
     def _ask(self) -> None:
         """Ask what is so now: of the containers that something happened to, and at times of all."""
-        host = DockerHost(self.server.name, self.server.url, self._timeout)
+        host = self._host()
         following = time.monotonic() + self._resync_interval
         while not self._ended.is_set():
             with self._changed:
@@ -155,6 +178,9 @@ class Follower:
                     self._changed.wait(min([*times, following]) - now)
                     self._all = self._all or time.monotonic() >= following
                 everything, self._all = self._all, False
+                if everything and self._news:
+                    self._news = False
+                    host.forget()
                 chosen = self._take(everything)
             if self._ended.is_set():
                 break
@@ -162,12 +188,14 @@ class Follower:
                 following = time.monotonic() + self._resync_interval
             asked = time.monotonic()
             try:
-                listed = host.containers(() if everything else list(chosen))
+                listed = host.containers_unless_as_before() if everything else host.containers(list(chosen))
             except SourceError as error:
-                # The thread that listens finds out when it is back, and has everything asked then.
-                self._messages.put(Lost(self.server.name, str(error)))
-                self._ended.wait(LONGEST_DELAY)
-                self.resync()
+                self._messages.put(Lost(self.server.name, str(error), error.why))
+                with self._changed:
+                    self._news = True
+                    # The thread that listens finds out when it is back, and has everything asked then.
+                    self._changed.wait_for(lambda: self._all or self._ended.is_set(), LONGEST_DELAY)
+                    self._all = True
                 continue
             ids = None if everything else frozenset(chosen)
             self._messages.put(Told(self.server.name, listed, ids, asked, tuple(chosen.values())))

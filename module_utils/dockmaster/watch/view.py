@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from ..discovery import Listed
@@ -54,11 +54,11 @@ class View:
                 found.setdefault(self.placed[key].service.name, set()).add(container)
         return found
 
-    def fit(self, told: Collection[ContainerKey]) -> dict[str, list[Backend]]:
-        """What Docker holds fit to serve and nobody was told to stop, by service."""
+    def fit(self, serves: Callable[[Placed], bool]) -> dict[str, list[Backend]]:
+        """What is to get traffic, by service."""
         found: dict[str, list[Backend]] = {}
         for placed in self.placed.values():
-            if placed.fit and placed.container not in told:
+            if serves(placed):
                 found.setdefault(placed.service.name, []).append(placed.backend)
         return found
 

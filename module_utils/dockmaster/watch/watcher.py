@@ -5,19 +5,20 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from .. import draining, remembered
+from .. import drained, draining, remembered, touched
 from ..discovery import backends_of
 from ..errors import Busy, RuntimeApiError, RuntimeApiSilent, SettingsError
 from ..events import GONE
 from ..haproxy.changes import Change
 from ..haproxy.runtime import Runtime
-from ..haproxy.servers import Key, all_servers, key_of, servers_of
+from ..haproxy.servers import Key, key_of, servers_of
 from ..lock import folder_locked
 from ..logline import logline
 from ..metrics import WatchMetrics
+from ..model import Backend
 from ..requested import request
 from ..settings import Service, Settings
 from ..state import LastKnown
@@ -25,7 +26,7 @@ from .agenda import Agenda
 from .balancer import Balancer
 from .follower import SETTLES, Follower, Heard, Lost, Message, Told
 from .notify import Notifier
-from .view import ContainerKey, View
+from .view import ContainerKey, Placed, View
 
 IDLE = 1.0
 """Seconds after which the loop goes round even if nothing happens."""
@@ -44,6 +45,8 @@ LOOK = 5.0
 SAVE = 15.0
 """Seconds after which what only ages is written."""
 LOCK_TIMEOUT = 60.0
+REASONS = 5
+"""Reasons that are said why a Docker host does not answer: it may be another one than at first."""
 STUCK = 20
 """New servers that stay down, from which on one reload costs less than checking them so often."""
 RENEW = 600.0
@@ -71,8 +74,11 @@ class Watcher:
         self._say = say
         self._notifier = notifier
         self._metrics = WatchMetrics(settings.watch.metrics_directory)
-        self._remembered = remembered.Remembered()
-        self._followers: list[Follower] = []
+        # When a host that is silent now last answered, an earlier watcher may know.
+        self._remembered = remembered.load(settings.haproxy.run_directory, ("watch",))
+        for host in settings.docker_servers.keys() & self._remembered.answers.keys():
+            self._metrics.last_answer.labels(host).set(self._remembered.answers[host])
+        self._followers: dict[str, Follower] = {}
         self._held: Message | None = None
         self._agenda: Agenda
         self._ended = threading.Event()
@@ -92,6 +98,9 @@ class Watcher:
             self._held = message
             try:
                 with folder_locked(self._settings.haproxy.run_directory, LOCK_TIMEOUT):
+                    # First of all: nothing gets traffic by what was so before.
+                    if self._drained.changed():
+                        self._reconcile("operator")
                     self._held = None
                     if message is not None:
                         self._take(message)
@@ -115,7 +124,7 @@ class Watcher:
         self._view = View()
         self._postponed: set[Key] = set()
         self._touched: dict[ContainerKey, float] = {}
-        self._lost: dict[str, str] = {}
+        self._lost: dict[str, set[str]] = {}
         self._unclear: dict[str, frozenset[str]] = {}
         self._error = ""
         self._failures = 0
@@ -132,6 +141,7 @@ class Watcher:
         self._services = {service.name: service for service in settings.services}
         self._sections = {service.proxy.backend_name: service for service in settings.services}
         self._known = LastKnown(settings.haproxy.state_file)
+        self._drained = drained.DrainedFile(drained.file_of(settings.haproxy))
         self._servers = settings.docker_servers
         self._of_host: dict[str, list[Service]] = {}
         for service in settings.services:
@@ -141,13 +151,14 @@ class Watcher:
         # Who was told to stop before this configuration, or this watcher, is stopping still.
         self._told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
         self._see_to_the_end_of_stop_grace()
-        self._followers = [
-            Follower(server, self._messages, settings.watch.resync_interval) for server in self._servers.values()
-        ]
+        self._followers = {
+            name: Follower(server, self._messages, settings.watch.resync_interval)
+            for name, server in self._servers.items()
+        }
         self._agenda.soon("reconcile")
 
     def _stop_following(self) -> None:
-        for follower in self._followers:
+        for follower in self._followers.values():
             follower.end()
 
     # What is due
@@ -184,6 +195,9 @@ class Watcher:
             return
         if settings and settings.haproxy.socket_file_path is None:
             self._say(logline(error="haproxy.socket_file_path is missing", configuration="as before"))
+        elif settings and not settings.docker_servers and self._servers:
+            # Playbooks ask from now on, and are about to end this: until then nobody's containers are gone.
+            self._say(logline(error="no Docker host to follow", configuration="as before"))
         elif settings:
             self._say(logline(configuration="changed", services=len(settings.services)))
             self._begin(settings)
@@ -273,11 +287,22 @@ class Watcher:
 
     def _take_answer(self, told: Told) -> None:
         host = told.host
+        self._remembered.answered(host)
+        self._metrics.last_answer.labels(host).set_to_current_time()
+        self._agenda.soon("save", SAVE)
+        if self._lost.pop(host, None):
+            self._say(logline(docker_host=host, state="answers"))
+        self._heard_from(host)
+        if told.listed is not None:
+            self._take_list(told, told.listed)
+
+    def _take_list(self, told: Told, entries: Sequence[object]) -> None:
+        host = told.host
         attributed = self._view.attributed(host, told.ids)
         if told.ids is None:
             for name, backends in self._known.of_host(host).items():
                 attributed.setdefault(name, set()).update(one.container_id for one in backends)
-        listed = backends_of(self._of_host[host], host, self._servers[host].host, told.listed, known=attributed)
+        listed = backends_of(self._of_host[host], host, self._servers[host].host, entries, known=attributed)
         events = {heard.event.container: heard for heard in told.events}
         self._touched = {of: at for of, at in self._touched.items() if of[0] != host or at + SETTLES > told.asked}
         over = {container for of, container in self._touched if of == host}
@@ -286,12 +311,9 @@ class Watcher:
         self._unclear[host] = (
             listed.unclear if told.ids is None else self._unclear.get(host, frozenset()) | listed.unclear
         )
-        self._remembered.answered(host)
-        self._metrics.last_answer.labels(host).set_to_current_time()
-        self._agenda.soon("save", SAVE)
-        if self._lost.pop(host, None):
-            self._say(logline(docker_host=host, state="answers"))
-        self._heard_from(host)
+        if self._unclear[host]:
+            # The same list will say more when a pass has asked for their images.
+            self._followers[host].read_anew()
         for container in begun:
             # Its end may not have been heard of; what it was told before that is over.
             until = self._told.get((host, container))
@@ -311,8 +333,9 @@ class Watcher:
 
     def _take_silence(self, lost: Lost) -> None:
         """Losing sight of a Docker host is not the same as its containers being gone."""
-        if lost.host not in self._lost:
-            self._lost[lost.host] = lost.reason
+        reasons = self._lost.setdefault(lost.host, set())
+        if lost.why not in reasons and len(reasons) < REASONS:
+            reasons.add(lost.why)
             self._say(logline(docker_host=lost.host, state="unknown", error=lost.reason))
         if lost.host in self._silent:
             self._view.last_known(lost.host, self._of_host[lost.host], self._known.of_host(lost.host))
@@ -372,28 +395,39 @@ class Watcher:
         if placed is None:
             if not self._sections[key[0]].use_previous_backends:
                 self._balancer.out(key)
-        elif placed.fit and placed.container not in self._told:
-            for server in servers_of(self._settings, placed.service, [placed.backend]):
-                self._balancer.serve(server)
+        elif self._serves(placed):
+            self._serve(key, placed.service, placed.backend)
         elif not self._balancer.rest(key):
             self._postponed.add(key)
             self._agenda.soon("postponed", POSTPONED)
 
-    def _reconcile(self) -> None:
+    def _serve(self, key: Key, service: Service, backend: Backend) -> None:
+        if not self._balancer.serves(key, backend.host, backend.port):
+            for server in servers_of(self._settings, service, [backend]):
+                self._balancer.serve(server)
+
+    def _serves(self, placed: Placed) -> bool:
+        """Whether a container is to get traffic: it is fit, was not told to stop, and is not drained."""
+        if not placed.fit or placed.container in self._told:
+            return False
+        return drained.covering(self._drained.marks, placed.backend) is None
+
+    def _reconcile(self, cause: str = "resync") -> None:
         """Hold everything that runs against everything that is known."""
-        self._because("resync" if self._began else "start")
+        self._because(cause if self._began else "start")
         before = self._failures
         running = self._balancer.learn()
         self._settle(list(self._view.placed))
         if self._silent:
             return
-        fit = self._view.fit(self._told)
+        fit = self._view.fit(self._serves)
         found = {name: service.completed(fit.get(name, ()), ()) for name, service in self._services.items()}
-        wanted = all_servers(self._settings, found)
+        wanted = {key_of(self._services[name], one): (name, one) for name, some in found.items() for one in some}
         self._defaults = wanted.keys() - self._view.placed.keys()
         for key in self._defaults:
             with self._one_at_a_time():
-                self._balancer.serve(wanted[key])
+                name, backend = wanted[key]
+                self._serve(key, self._services[name], backend)
         served = {section for section, _ in wanted}
         passes = self._known_to_passes_alone()
         self._balancer.let_go(
@@ -429,6 +463,7 @@ class Watcher:
 
     def _done(self, change: Change) -> None:
         """A change was made: it is said, counted and remembered, and the file follows."""
+        touched.add(self._settings.haproxy.run_directory, change.server)
         cause, heard = self._cause
         cause = change.reason or cause
         seconds = None if heard is None else time.monotonic() - heard

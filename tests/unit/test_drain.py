@@ -1,0 +1,453 @@
+"""What the operator drains, on a real HAProxy with real web servers; the Docker hosts one and two are simulated."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from ansible_runs import play
+from conftest import TEMPLATE, Run
+from docker_api import SimulatedDocker, simulated_docker
+from dockmaster import drain, drained
+from dockmaster.drain import NotDrained, Outcome, What
+from dockmaster.drained import Mark
+from dockmaster.errors import DockmasterError
+from dockmaster.settings_file import load
+from waiting import until
+from watching import Watched, container_id, entry
+from web_server import WebServer
+
+Start = Callable[[], None]
+
+
+@dataclass
+class Two:
+    """Two Docker hosts with a container each, and what is around them.
+
+    Attributes:
+        around: HAProxy, configuration, watcher.
+        one, two: the simulated hosts.
+        webs: what runs in the containers, by their number.
+        template: the template's text.
+    """
+
+    around: Watched
+    one: SimulatedDocker
+    two: SimulatedDocker
+    webs: dict[int, WebServer]
+    template: str
+
+    def drain(self, kind: str, name: str, **options: Any) -> Outcome:
+        return drain.drain(self.around.settings, self.template, What.named(kind, name), **options)
+
+    def ready(self, kind: str, name: str, **options: Any) -> Outcome:
+        return drain.ready(self.around.settings, self.template, What.named(kind, name), **options)
+
+    def told(self) -> dict[str, str]:
+        """What HAProxy was told of each container that it has: by host and number."""
+        found = {}
+        for host in ("one", "two"):
+            for number in self.webs:
+                if self.around.servers(number, f"{host}_"):
+                    found[f"{host}{number}"] = self.around.told(number, f"{host}_")
+        return found
+
+    def is_told(self, **told: str) -> None:
+        until(lambda: told.items() <= self.told().items())
+
+    def run(self, host: SimulatedDocker, number: int) -> None:
+        """One more container; nobody is told yet."""
+        self.webs[number] = self.around.web()
+        host.containers = [*host.containers, entry(number, self.webs[number].port)]
+
+    def marks(self) -> list[str]:
+        return [str(mark) for mark in drained.load(drained.file_of(self.around.settings.haproxy))]
+
+    def usable(self, number: int) -> None:
+        until(lambda: self.around.runtime.usable_servers("web") == number)
+
+
+@pytest.fixture
+def prepared(around: Watched, template: str) -> Iterator[Two]:
+    with simulated_docker() as other:
+        around.service["discovery"]["servers"] = [
+            {"name": "one", "host": "127.0.0.1", "port": around.api.port},
+            {"name": "two", "host": "127.0.0.1", "port": other.port},
+        ]
+        two = Two(around, around.api, other, {}, template)
+        two.run(two.one, 1)
+        two.run(two.two, 2)
+        around.first_pass()
+        yield two
+        around.stop()
+
+
+@pytest.fixture
+def two(prepared: Two, start_haproxy: Start) -> Two:
+    """Both containers get traffic."""
+    start_haproxy()
+    prepared.usable(2)
+    return prepared
+
+
+def test_a_drained_host_gets_no_request_through_passes_until_it_is_ready(two: Two) -> None:
+    outcome = two.drain("host", "one")
+    assert (outcome.changed, outcome.message) == (True, "one is drained: 1 server gets no new requests")
+    assert [(row.docker_host, row.container, row.haproxy, row.sessions) for row in outcome.servers] == [
+        ("one", "web-1", "drain, DRAIN", 0)
+    ]
+    assert {two.around.ask() for _ in range(6)} == {200}
+    assert (two.webs[1].served, two.webs[2].served) == (0, 6)
+    two.run(two.one, 3)
+    assert two.around.sync().applied.action == "none"
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+    assert not two.drain("host", "one").changed
+    assert two.ready("host", "one", wait=10).message == "one is ready: 2 servers"
+    assert two.told() == {"one1": "ready", "two2": "ready", "one3": "ready"}
+    assert two.marks() == []
+    assert not two.ready("host", "one").changed
+
+
+def test_all_files_may_be_in_one_folder(two: Two) -> None:
+    haproxy = two.around.plain["haproxy"]
+    folder = two.around.settings.haproxy.config_file_path.parent
+    haproxy |= {"state_file": str(folder / "backends.json"), "run_directory": str(folder)}
+    two.around.first_pass()
+    assert two.drain("host", "one").changed
+    two.is_told(one1="drain", two2="ready")
+    assert two.ready("host", "one").changed
+    two.is_told(one1="ready", two2="ready")
+
+
+def test_what_is_drained_stays_so_when_haproxy_begins_anew(prepared: Two, start_haproxy: Start) -> None:
+    prepared.drain("host", "one")
+    start_haproxy()
+    prepared.usable(1)
+    assert prepared.told() == {"two2": "ready"}
+    assert prepared.around.sync().applied.action == "none"
+    assert prepared.ready("host", "one", wait=10).done
+    prepared.usable(2)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_last_usable_server_is_not_drained_and_nothing_is_changed(
+    prepared: Two, start_haproxy: Start, running: bool
+) -> None:
+    if running:
+        start_haproxy()
+        prepared.usable(2)
+    prepared.drain("host", "one")
+    before = prepared.told() if running else {}
+    for kind, name in (("host", "two"), ("container", "web-2")):
+        with pytest.raises(NotDrained, match=r"without web/two_020202020202_\d+ \(web-2\) the service has no") as error:
+            prepared.drain(kind, name)
+        assert [name.split("_")[1] for name in error.value.kept] == ["02" * 6]
+    assert prepared.marks() == ["one"]
+    assert (prepared.told() if running else {}) == before
+
+
+def test_a_host_whose_others_are_down_is_not_drained(two: Two) -> None:
+    two.webs[2].status = 500
+    two.usable(1)
+    with pytest.raises(NotDrained, match="one is not drained"):
+        two.drain("host", "one")
+    two.webs[2].status = 200
+    two.usable(2)
+    assert two.drain("host", "one").changed
+
+
+def test_two_drains_at_once_do_not_take_out_all(two: Two) -> None:
+    done: list[str] = []
+
+    def work(host: str) -> None:
+        try:
+            two.drain("host", host)
+            done.append("drained")
+        except NotDrained:
+            done.append("refused")
+
+    workers = [threading.Thread(target=work, args=(host,)) for host in ("one", "two")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert sorted(done) == ["drained", "refused"]
+    assert sorted(two.told().values()) == ["drain", "ready"]
+
+
+@pytest.mark.parametrize(
+    "name", ["web-1", "one/web-1", container_id(1), container_id(1)[:4], f"one/{container_id(1)[:12]}"]
+)
+def test_a_container_is_drained_and_ready_again_by_each_of_its_names(two: Two, name: str) -> None:
+    assert two.drain("container", name).changed
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+    assert two.ready("container", "web-1").changed
+    assert two.told() == {"one1": "ready", "two2": "ready"}
+
+
+def test_a_name_that_two_hosts_have_is_asked_for_with_its_host(two: Two) -> None:
+    two.webs[1] = two.webs[2]
+    two.two.containers.append(entry(1, two.webs[2].port))
+    two.around.sync()
+    with pytest.raises(NotDrained, match="web-1 is more than one: one/web-1, two/web-1; name one of them"):
+        two.drain("container", "web-1")
+    assert two.drain("container", "two/web-1").changed
+    assert two.told() == {"one1": "ready", "two1": "drain", "two2": "ready"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("host", "three", "there is no Docker host three; known are one, two"),
+        ("container", "three/web-1", "there is no Docker host three; known are one, two"),
+        ("container", "web-3", "no container web-3 serves anything"),
+        ("container", "one/web-2", "no container one/web-2 serves anything"),
+        ("container", "010", "no container 010 serves anything"),
+    ],
+)
+def test_what_is_not_there_is_not_drained(prepared: Two, kind: str, name: str, words: str) -> None:
+    with pytest.raises(NotDrained, match=words):
+        prepared.drain(kind, name)
+    assert prepared.marks() == []
+
+
+def test_a_check_changes_nothing_and_refuses_the_same(two: Two) -> None:
+    outcome = two.drain("host", "one", check_mode=True)
+    assert (outcome.changed, outcome.message) == (True, "one would be drained: 1 server gets no new requests")
+    assert two.marks() == []
+    assert two.told() == {"one1": "ready", "two2": "ready"}
+    two.drain("host", "one")
+    with pytest.raises(NotDrained):
+        two.drain("host", "two", check_mode=True)
+    assert two.ready("host", "one", check_mode=True).message == "one would be ready: 1 server"
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+
+
+def test_a_silent_host_is_drained_and_ready_as_it_was_last_known(two: Two) -> None:
+    two.one.status = 500
+    assert two.drain("host", "one").changed
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+    assert two.around.sync().applied.action == "none"
+    assert two.ready("host", "one").changed
+    assert two.told() == {"one1": "ready", "two2": "ready"}
+    two.two.status = 500
+    assert two.drain("container", "web-2").changed
+    assert two.told() == {"one1": "ready", "two2": "drain"}
+
+
+def test_hosts_that_only_playbooks_ask_are_drained_as_they_were_last_known(two: Two) -> None:
+    two.around.service["discovery"]["servers"] = []
+    two.around.write()
+    assert two.drain("host", "one").changed
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+    with pytest.raises(NotDrained, match="there is no Docker host three; known are one, two"):
+        two.drain("host", "three")
+
+
+def test_it_waits_until_requests_are_over_and_says_how_many_are_left(two: Two) -> None:
+    two.webs[1].held.clear()
+    clients = [threading.Thread(target=two.around.ask) for _ in range(2)]
+    for client in clients:
+        client.start()
+    until(lambda: two.webs[1].served == 1)
+    outcome = two.drain("host", "one", wait=0.5)
+    assert not outcome.done
+    assert "1 session left after 0.5 s on web/one_0101" in outcome.message
+    assert two.marks() == ["one"]
+    threading.Timer(0.5, two.webs[1].held.set).start()
+    assert two.drain("host", "one", wait=20).done
+    for client in clients:
+        client.join(20)
+
+
+def test_a_pass_that_fails_leaves_nothing_drained(two: Two) -> None:
+    with pytest.raises(DockmasterError, match="the template"):
+        drain.drain(two.around.settings, "{{ nothing }}", What("one"))
+    assert two.marks() == []
+    two.around.service["haproxy"]["listen"].append("no such keyword")
+    two.around.write()
+    with pytest.raises(DockmasterError, match="HAProxy refuses"):
+        two.drain("host", "one")
+    assert two.marks() == []
+
+
+def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -> None:
+    two.run(two.one, 3)
+    two.around.sync()
+    two.usable(3)
+    two.drain("container", "web-1")
+    two.drain("host", "two")
+    two.one.status = 500
+    two.around.sync()
+    assert two.marks() == ["one/web-1", "two"]
+    # It runs still, and serves nothing for now.
+    two.one.status = 200
+    two.one.containers[0]["Status"] = "Up 1 second (health: starting)"
+    two.around.sync()
+    assert two.marks() == ["one/web-1", "two"]
+    del two.one.containers[0]
+    two.around.sync()
+    assert two.marks() == ["two"]
+    two.around.service["discovery"]["servers"].pop()
+    two.around.write()
+    two.around.sync()
+    assert two.marks() == []
+
+
+def test_what_is_drained_is_known_when_it_is_ready_though_its_tag_has_moved_on(two: Two) -> None:
+    two.drain("host", "one")
+    two.one.containers[0]["Image"] = f"sha256:{0:064x}"
+    two.around.sync()
+    two.ready("host", "one", wait=10)
+    assert two.told() == {"one1": "ready", "two2": "ready"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"docker_host": "one"}]']
+)
+def test_a_damaged_file_drains_nothing(two: Two, text: str) -> None:
+    drained.file_of(two.around.settings.haproxy).write_text(text)
+    assert two.marks() == []
+    assert two.around.sync().applied.action == "none"
+
+
+def test_the_file_is_readable_for_the_watcher(two: Two) -> None:
+    two.drain("host", "one")
+    assert drained.file_of(two.around.settings.haproxy).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_watcher_takes_it_up_without_a_restart_and_does_not_undo_it(two: Two) -> None:
+    two.around.watch()
+    two.drain("host", "one")
+    two.run(two.one, 3)
+    two.one.event(container_id(3), "start")
+    two.run(two.two, 4)
+    two.two.event(container_id(4), "start")
+    two.usable(2)
+    assert two.told() == {"one1": "drain", "two2": "ready", "two4": "ready"}
+    # A full look finds the same.
+    two.one.say(None)
+    until(lambda: len(two.one.streams) == 1)
+    two.run(two.two, 5)
+    two.two.event(container_id(5), "start")
+    two.usable(3)
+    assert two.told()["one1"] == "drain"
+    assert "one3" not in two.told()
+    two.ready("host", "one")
+    two.usable(5)
+    assert two.around.sync().applied.action in ("none", "write")
+
+
+def test_a_watcher_drains_by_the_file_alone(two: Two) -> None:
+    """A pass that has no more come to it."""
+    two.around.watch()
+    path = drained.file_of(two.around.settings.haproxy)
+    drained.save(path, [Mark("one")])
+    two.is_told(one1="drain")
+    # The last usable one stays, until there is another.
+    drained.save(path, [Mark("one"), Mark("two", "web-2")])
+    until(lambda: two.around.runtime.usable_servers("web") == 1)
+    two.is_told(two2="ready")
+    drained.save(path, [Mark("two", "web-2")])
+    two.is_told(one1="ready", two2="drain")
+    two.around.said("change=drained", "docker_host=two", "cause=operator")
+
+
+def test_a_watcher_that_begins_anew_keeps_it_drained(two: Two) -> None:
+    two.drain("host", "one")
+    two.around.watch()
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+    two.around.stop()
+    two.one.status = 500
+    two.around.watch()
+    assert two.told() == {"one1": "drain", "two2": "ready"}
+
+
+def test_an_open_request_is_finished(two: Two) -> None:
+    """On a server that is drained under it."""
+    two.webs[1].held.clear()
+    statuses: list[int] = []
+    client = threading.Thread(target=lambda: statuses.extend(two.around.ask() for _ in range(2)))
+    client.start()
+    until(lambda: two.webs[1].served == 1)
+    two.drain("host", "one")
+    two.webs[1].held.set()
+    client.join(20)
+    assert statuses == [200, 200]
+
+
+def test_status_tells_what_is_drained_and_by_whom_and_is_content(run: Run, two: Two) -> None:
+    two.drain("container", "web-1")
+    done = run("status", "--config", two.around.file, "--json")
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["healthy"]) == (0, True), status
+    assert [(row["container"], row["docker"], row["haproxy"]) for row in status["servers"]] == [
+        ("web-1", "drained", "DRAIN"),
+        ("web-2", "running", "UP"),
+    ]
+    assert status["servers"][0]["drained_by"] == status["drained"][0]["by"] == drain.who()
+    assert f"drained: one/web-1, by {drain.who()} at " in run("status", "--config", two.around.file).stdout
+
+
+def test_the_command_drains_lists_and_makes_ready(run: Run, two: Two) -> None:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        done = run(*arguments, "--config", two.around.file, "--template", TEMPLATE)
+        return done.returncode, done.stdout, done.stderr
+
+    assert call("drain") == (0, "", "")
+    assert call("drain", "host", "one", "--wait", "5") == (
+        0,
+        "dockmaster: one is drained: 1 server gets no new requests\n",
+        "",
+    )
+    status, said, _ = call("drain")
+    assert status == 0
+    assert said.startswith(f"drained: one, by {drain.who()} at ")
+    status, _, said = call("drain", "host", "two")
+    assert status == 1
+    assert said.startswith("dockmaster: two is not drained: without web/two_")
+    assert call("drain", "host")[0] == 2
+    assert call("ready", "host", "one", "--wait", "10") == (0, "dockmaster: one is ready: 1 server\n", "")
+    assert call("ready", "host", "one") == (0, "dockmaster: one is not drained\n", "")
+    assert json.loads(call("ready", "--json")[1]) == {"drained": []}
+
+
+def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: Two) -> None:
+    folder = two.around.file.parent
+    (folder / "haproxy.cfg.j2").write_text(two.template)
+    options = {"config": str(two.around.file), "docker_host": "one"}
+
+    def task(register: str, check: bool = False, **more: Any) -> dict[str, Any]:
+        return {"haproxy_drain": {**options, **more}, "register": register, "check_mode": check}
+
+    failed = {
+        "block": [{"haproxy_drain": {"config": str(two.around.file), "container": "web-2"}, "register": "last"}],
+        "rescue": [{"ansible.builtin.debug": {"var": "last"}}],
+    }
+    play(
+        [
+            task("checked", check=True),
+            task("drained", wait=5),
+            task("again"),
+            failed,
+            task("ready", state="ready", wait=10),
+            {
+                "ansible.builtin.assert": {
+                    "that": [
+                        "checked.changed and drained.changed and not again.changed and ready.changed",
+                        "drained.servers[0].haproxy == 'drain, DRAIN' and drained.servers[0].sessions == 0",
+                        "drained.drained[0].docker_host == 'one' and drained.diff.after == 'one\n'",
+                        "last is failed and last.kept | length == 1 and 'is not drained: without' in last.msg",
+                        "ready.drained == [] and ready.done",
+                    ]
+                }
+            },
+        ],
+        folder,
+    )
+    assert load(two.around.file).haproxy == two.around.settings.haproxy
+    assert two.told() == {"one1": "ready", "two2": "ready"}

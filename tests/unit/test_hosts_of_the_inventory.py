@@ -1,0 +1,126 @@
+"""Docker hosts as the inventory has them: removed, silent, or asked by playbooks alone. HAProxy is real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from docker_api import SimulatedDocker, simulated_docker
+from dockmaster import status, sync, touched
+from dockmaster.model import Backend
+from waiting import until
+from watching import Watched, container_id, entry
+
+Start = Callable[[], None]
+
+
+@pytest.fixture
+def other(around: Watched) -> Iterator[SimulatedDocker]:
+    """A second and a third simulated Docker host, each with one container."""
+    with simulated_docker() as api:
+        around.service["discovery"]["servers"] = [
+            {"name": "one", "host": "127.0.0.1", "port": around.api.port},
+            {"name": "two", "host": "127.0.0.1", "port": api.port},
+            {"name": "three", "host": "127.0.0.1", "port": around.api.port},
+        ]
+        web = around.run(1)
+        api.containers = [entry(2, web.port)]
+        yield api
+
+
+def leave(around: Watched) -> None:
+    """The second one is not in the configuration any more."""
+    around.service["discovery"]["servers"].pop(1)
+    around.write()
+
+
+def hosts(report: sync.Report) -> set[str]:
+    """Docker hosts that have servers."""
+    return {one.docker_host for one in report.backends["web"]}
+
+
+def test_a_pass_keeps_a_silent_host_only_while_it_is_configured(around: Watched, other: SimulatedDocker) -> None:
+    around.first_pass()
+    other.status = 500
+    report = around.sync()
+    assert hosts(report) == {"one", "two", "three"}
+    assert set(report.unknown) == {"two"}
+    leave(around)
+    report = around.sync()
+    assert hosts(report) == {"one", "three"}
+    assert not report.unknown
+
+
+def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
+    around: Watched, other: SimulatedDocker, start_haproxy: Start
+) -> None:
+    around.first_pass()
+    start_haproxy()
+    other.status = 500
+    around.watch()
+    until(lambda: around.runtime.usable_servers("web") == 3)
+    leave(around)
+    around.is_told(2, "maint", host="two_")
+    until(lambda: around.runtime.usable_servers("web") == 2)
+    around.stop()
+
+
+def given(*answered: str) -> dict[str, list[Backend]]:
+    """What a playbook has heard from these."""
+    ids = {"one": container_id(1), "two": container_id(2)}
+    return {"web": [Backend(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
+
+
+def test_a_playbooks_pass_keeps_a_silent_host_only_while_it_is_of_the_group(around: Watched, template: str) -> None:
+    def apply(unknown: dict[str, str], *answered: str) -> sync.Report:
+        return sync.one_pass(around.settings, template, lambda _: sync.Found(given(*answered), unknown=unknown))
+
+    apply({}, "one", "two")
+    assert hosts(apply({"two": "no answer"}, "one")) == {"one", "two"}
+    assert hosts(apply({}, "one")) == {"one"}
+
+
+@pytest.mark.parametrize(("age", "spared"), [(60, False), (120, True)])
+def test_what_the_watcher_did_since_a_playbook_asked_stays(
+    around: Watched, start_haproxy: Start, template: str, age: int, spared: bool
+) -> None:
+    around.begin(start_haproxy, 1, 2)
+    around.stop()
+    server = around.servers(2)[-1]
+    folder = around.settings.haproxy.run_directory
+    (folder / touched.FILE).write_text(f"{time.monotonic() - 90} web/{server.name}\n")
+    only_the_first: dict[str, Any] = {
+        "web": [one for one in around.sync().backends["web"] if one.container_id == container_id(1)]
+    }
+    sync.one_pass(around.settings, template, lambda _: sync.Found(only_the_first), age=age)
+    assert (around.told(2) == "ready") is spared
+
+
+def test_status_tells_what_playbooks_heard_where_they_alone_ask(
+    around: Watched, start_haproxy: Start, template: str
+) -> None:
+    around.first_pass()
+    around.service["discovery"]["servers"] = []
+    around.write()
+    web = around.web()
+    heard = {"web": [Backend("one", container_id(1), "127.0.0.1", web.port, "web-1")]}
+    sync.one_pass(around.settings, template, lambda _: sync.Found(heard))
+    start_haproxy()
+    until(lambda: around.runtime.usable_servers("web") == 1)
+    told = status.of(around.settings)
+    assert [(row.docker_host, row.container, row.docker) for row in told.servers] == [("one", "web-1", "running")]
+    assert told.healthy
+
+
+def test_a_pass_that_has_nobody_to_ask_leaves_what_playbooks_have_found(around: Watched, start_haproxy: Start) -> None:
+    """While cron and a watcher of before still run, and after that by anybody's hand."""
+    around.begin(start_haproxy, 1, 2)
+    around.service["discovery"]["servers"] = []
+    around.write()
+    around.said("no Docker host to follow")
+    report = around.sync()
+    assert len(report.backends["web"]) == 2
+    until(lambda: around.runtime.usable_servers("web") == 2)
+    around.stop()
