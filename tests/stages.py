@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,20 +18,28 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from itertools import repeat
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
 
 ROOT = Path(__file__).resolve().parent.parent
-# What runs at the same time: what needs no engine, and what has one host and waits much, for cron and others.
+# Stages wait much, for hosts, cron and others, so two go side by side; but for those that measure.
+AT_ONCE = 2
+ALONE = {"bench", "bench-smoke"}
 WITHOUT_ENGINE = {"lint", "unit"}
-ONE_HOST = {"molecule-sysv", "molecule-used"}
 LABEL: dict[str, str | list[str] | bool] = {"label": "dockmaster.test"}
 BASE = ".config/molecule/config.yml"
 ENGINE_SECONDS = 60
+# The lines that say what is wrong, of pytest and of Ansible, without colours and frames: what follows them is recaps.
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+FRAME = re.compile(r"^ *│ ?")
+TELLING = re.compile(r"E  |FAILED |ERROR |\[ERROR\]|fatal: ")
+LAST_LINES = 12
+WIDEST = 240
+ENVIRONMENT = {**os.environ, "COLUMNS": str(WIDEST)}
 running: set[int] = set()
+failed: dict[str, list[str]] = {}
 interrupted = threading.Event()
 COMMANDS = {
     "machine": ["ansible-playbook tests/machine.yml"],
@@ -53,22 +62,34 @@ COMMANDS = {
 
 def run(command: str, live: bool) -> bool:
     """Run a command, and print what it says as it goes or all at its end."""
+    said = [f"\n$ {command}\n"]
     if live:
-        print(f"\n$ {command}", flush=True)
+        print(said[0], end="", flush=True)
     with subprocess.Popen(
         command.split(),
         cwd=ROOT,
+        env=ENVIRONMENT,
         text=True,
-        stdout=None if live else subprocess.PIPE,
-        stderr=None if live else subprocess.STDOUT,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         # A session of its own, so that an interrupt reaches it once: from here.
         start_new_session=True,
     ) as process:
         running.add(process.pid)
-        output, _ = process.communicate()
+        assert process.stdout
+        for line in process.stdout:
+            said.append(line)
+            if live:
+                print(line, end="", flush=True)
+        process.wait()
         running.remove(process.pid)
     if not live:
-        print(f"\n$ {command}\n{output}", end="", flush=True)
+        print(*said, sep="", end="", flush=True)
+    if process.returncode:
+        plain = [FRAME.sub("", COLOUR.sub("", line)).rstrip()[:WIDEST] for line in said]
+        telling = [line for line in plain if TELLING.match(line)] or plain
+        failed[command] = [f"exit status {process.returncode}", *telling[-LAST_LINES:]]
     return process.returncode == 0
 
 
@@ -80,10 +101,10 @@ def run_stage(name: str, live: bool) -> tuple[bool, float]:
 
 
 def run_stages(*names: str) -> dict[str, tuple[bool, float]]:
-    """Run stages side by side; when this is interrupted, so are they."""
-    with ThreadPoolExecutor() as pool:
+    """Run stages, two at a time, the first as one looks on; when this is interrupted, so are they."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            return dict(zip(names, pool.map(run_stage, names, repeat(len(names) == 1)), strict=True))
+            return dict(zip(names, pool.map(run_stage, names, [name == names[0] for name in names]), strict=True))
         except KeyboardInterrupt:
             interrupted.set()
             for session in running:
@@ -156,13 +177,11 @@ def main(stages: list[str]) -> int:
     try:
         results.update(run_stages("machine"))
         if results["machine"][0]:
-            results.update(run_stages(*(name for name in stages if name in WITHOUT_ENGINE)))
-            slow = [name for name in stages if name not in WITHOUT_ENGINE]
-            with test_hosts() if slow else nullcontext():
-                for name in slow:
-                    if name not in ONE_HOST:
+            with nullcontext() if WITHOUT_ENGINE.issuperset(stages) else test_hosts():
+                results.update(run_stages(*(name for name in stages if name not in ALONE)))
+                for name in stages:
+                    if name in ALONE:
                         results.update(run_stages(name))
-                results.update(run_stages(*(name for name in slow if name in ONE_HOST)))
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
 
@@ -173,6 +192,9 @@ def main(stages: list[str]) -> int:
         word = "passed" if passed else "FAILED" if name in results else "not run"
         print(f"{name:<20} {word:<8} {seconds:6.0f} s")
     passed_count = sum(passed for passed, _ in results.values())
+    # Stages side by side print much after a failure: the cause is shown where the eye falls first.
+    for command, lines in failed.items():
+        print(f"\n{command}:", *lines, sep="\n  ")
     print(f"{passed_count} passed, {len(stages) - passed_count} failed")
     return 0 if passed_count == len(stages) else 1
 

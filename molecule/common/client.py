@@ -3,7 +3,8 @@
 client.py get URL COUNT             the status and text of each of so many answers
 client.py stop URL CONTAINER        a request every 20 ms while the container is stopped, on new connections and on
                                     a kept one, until it has not answered for a while: requests, failures, seconds
-client.py until URL FILE            the same until the file is there: requests, failures
+client.py until URL FILE            the same until the file is there: requests, failures; FILE.begun is there once
+                                    each of them has been answered
 """
 
 import http.client
@@ -91,8 +92,11 @@ def until(address: str, path: str, file: Path) -> dict[str, object]:
     for client in clients:
         client.start()
     deadline = time.monotonic() + LONGEST_UNTIL
+    begun = file.with_name(f"{file.name}.begun")
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(INTERVAL)
+        if all(client.seen for client in clients):
+            begun.touch()
     for client in clients:
         client.ended.set()
         client.join()

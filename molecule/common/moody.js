@@ -25,10 +25,7 @@ process.on('SIGTERM', () => {
   if (ON_TERM === 'exit') process.exit(0);
   if (ON_TERM === 'finish') {
     // New connections may have been on their way.
-    // These stop nothing here.
-for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH']) process.on(signal, () => {});
-
-setTimeout(() => server.close(() => process.exit(0)), 300);
+    setTimeout(() => server.close(() => process.exit(0)), 300);
   }
 });
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://bookworm"]
+
 OS_RELEASE = "/usr/lib/os-release"
 Refused = Callable[..., str]
 

@@ -10,6 +10,8 @@ import pytest
 from ask import SERVICE, containers, get
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://trixie"]
+
 HAPROXY_CFG = "/etc/haproxy/haproxy.cfg"
 SEED = Path(__file__).parents[3] / "tests" / "unit" / "data" / "synapse.json.conf"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from ask import containers
+from ask import containers, within
 from testinfra.host import Host
+
+testinfra_hosts = ["ansible://trixie"]
 
 PLAYBOOK = "playbooks/discover.yml"
 Play = Callable[..., str]
@@ -21,7 +23,7 @@ def test_container_comes_and_goes(host: Host, play: Play) -> None:
     container = host.check_output("docker run -d -p 8000 local/nodeapp")[:12]
     assert container not in containers(host)
     play(PLAYBOOK)
-    assert container in containers(host)
+    within(10, lambda: container in containers(host))
     host.check_output("docker rm --force %s", container)
     play(PLAYBOOK)
     assert container not in host.check_output("dockmaster status")

@@ -157,7 +157,8 @@ def test_a_change_is_one_line_of_the_log_and_counted(host: Host) -> None:
     assert {"added", "removed"} <= changes.keys()
     assert changes["added"]["service"] == "nodesrv"
     assert changes["added"]["cause"] == "start"
-    assert 0 < float(changes["added"]["after_ms"]) < 1000
+    # A pass may be at work, which the watcher waits for.
+    assert 0 < float(changes["added"]["after_ms"]) < 10_000
     within(10, lambda: "dockmaster_watch_event_to_applied_seconds_bucket" in figures(host, "watch"))
     assert 'dockmaster_watch_changes_total{change="added"}' in figures(host, "watch")
     assert "dockmaster_watch_source_last_answer_timestamp_seconds" in figures(host, "watch")

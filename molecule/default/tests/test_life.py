@@ -95,7 +95,7 @@ def test_one_that_goes_on_running_gets_traffic_again(host: Host) -> None:
         # A pass by root comes to the same result as the watcher.
         host.check_output("dockmaster sync")
         assert in_haproxy(host, container) == "DRAIN"
-        within(20, lambda: serves(host, container))
+        within(40, lambda: serves(host, container))
     assert seen["failures"] == []
 
 

@@ -8,6 +8,8 @@ import pytest
 from ask import containers, get, within
 from testinfra.host import Host
 
+testinfra_hosts = ["ansible://trixie"]
+
 PLAYBOOK = "molecule/default/own_template.yml"
 CONFIG = "/etc/haproxy/own.cfg"
 
