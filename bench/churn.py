@@ -16,8 +16,7 @@ from .figures import Figure
 from .load import Booked, load
 from .plan import DRAINED, KINDS, Plan
 from .probe import first_answer
-from .systems import SERVICE, Start, System, chosen
-from .waiting import until
+from .systems import Start, System, chosen
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
 STARTS: tuple[dict[str, str], ...] = ({}, {"START_DELAY": "0.5"}, {"FAIL_SECONDS": "0.5"})
@@ -37,7 +36,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 def _run(client: docker.DockerClient, start: Start, kind: str, plan: Plan) -> list[Figure]:
     with Changes(client, kind) as changes, start() as system:
-        if kind == DRAINED and system.proxy is None:
+        if kind == DRAINED and system.drain is None:
             return []
         times = plan.churn if system.interval == 0 else plan.churn_polled
         before = system.reloads()
@@ -103,6 +102,7 @@ class Changes:
         """Restart the oldest: it gets another port."""
         one = self._oldest()
         one.container.restart()
+        self._drain(one, "ready")
         self.others.append(running(one.container))
         first_answer(self.others[-1].address)
 
@@ -132,17 +132,15 @@ class Changes:
         """The next one to be stopped."""
         one = self.others.popleft()
         self.balanced(one)
-        if self.kind == DRAINED:
-            self._drain(one)
+        self._drain(one, "drain")
         self.stops += 1
         return one
 
-    def _drain(self, one: Running) -> None:
-        proxy = self.system.proxy if self.system else None
-        assert proxy
-        server = f"{one.name}_{one.address[1]}"
-        proxy.ask(f"set server {SERVICE}/{server} state drain")
-        until(f"{server} drained", lambda: proxy.sessions(server) == 0)
+    def _drain(self, one: Running, word: str) -> None:
+        if self.kind == DRAINED:
+            assert self.system
+            assert self.system.drain
+            self.system.drain(word, str(one.container.id))
 
 
 def _figures(system: System, kind: str, booked: Booked, stops: int, reloads: int) -> list[Figure]:

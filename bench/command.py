@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 import zipapp
 from pathlib import Path
@@ -12,6 +13,7 @@ from .place import ROOT, RUN
 PYTHON = "/usr/bin/python3"
 TEMPLATE = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
 DOCKMASTER = RUN / "dockmaster"
+DRAIN_SECONDS = 15
 
 
 def install() -> None:
@@ -26,6 +28,13 @@ def install() -> None:
 def sync(config: Path, *arguments: str) -> list[str]:
     """The command line of a pass."""
     return [str(DOCKMASTER), "sync", "--config", str(config), "--template", str(TEMPLATE), *arguments]
+
+
+def drain(config: Path, word: str, container: str) -> None:
+    """Drain a container until no request of it is left (``drain``), or have it serve again (``ready``)."""
+    wait = ["--wait", str(DRAIN_SECONDS)] if word == "drain" else []
+    line = [str(DOCKMASTER), word, "container", container, *wait]
+    subprocess.run([*line, "--config", str(config), "--template", str(TEMPLATE)], check=True, stdout=subprocess.DEVNULL)
 
 
 def watch(config: Path) -> list[str]:

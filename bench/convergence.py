@@ -18,6 +18,8 @@ from .probe import first_answer, first_answers
 from .systems import System, chosen
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
+SERVERS = 2
+"""Requests at a time to the balancer, which gives one to each server: the one that was there, and the new one."""
 HEALTHY = "health_status: healthy"
 
 
@@ -44,7 +46,7 @@ def _plain(client: docker.DockerClient, system: System, times: int) -> list[Figu
         container = create(client, port=port)
         container.start()
         began = time.monotonic()
-        answered = first_answers(((LOOPBACK, port), ""), (BALANCER, short(container)))
+        answered = first_answers(((LOOPBACK, port), "", 1), (BALANCER, short(container), SERVERS))
         both = [one.result() - began for one in answered]
         direct.append(both[0] * 1000)
         through.append(both[1] * 1000)
@@ -69,7 +71,7 @@ def _with_healthcheck(client: docker.DockerClient, system: System, times: int) -
         healthy = _healthy(client, container)
         container.start()
         running(container)
-        (through,) = first_answers((BALANCER, short(container)))
+        (through,) = first_answers((BALANCER, short(container), SERVERS))
         behind.append((through.result() - healthy.get(timeout=60)) * 1000)
         container.remove(force=True)
     return [Figure("first answer from healthy, balanced", system.name, "ms", behind)]

@@ -39,11 +39,6 @@ class HAProxy:
         rows = csv.DictReader(self.ask("show stat -1 4 -1").removeprefix("# ").splitlines())
         return {row["svname"]: row["status"] for row in rows}
 
-    def sessions(self, server: str) -> int:
-        """How many requests a server is working on."""
-        rows = csv.DictReader(self.ask("show stat -1 4 -1").removeprefix("# ").splitlines())
-        return sum(int(row["scur"] or 0) for row in rows if row["svname"] == server)
-
     def usable(self) -> set[str]:
         """The servers that get traffic."""
         return {name for name, status in self.servers().items() if status.startswith(CERTAIN_STATES)}

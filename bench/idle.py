@@ -13,6 +13,7 @@ from .processes import usage
 from .systems import System, chosen
 
 MEGABYTE = 1_000_000
+GOALS = 0.05, 50.0
 
 
 def measure(plan: Plan) -> list[Figure]:
@@ -24,20 +25,28 @@ def measure(plan: Plan) -> list[Figure]:
             with start() as system:
                 for one in containers:
                     first_answer((LOOPBACK, BALANCER_PORT), one.name)
-                figures += used(system, plan.idle_seconds, goals=system.interval == 0)
+                figures += used(system, plan.idle_seconds, goals=GOALS if system.interval == 0 else None)
             print(f"idle: {name} done", flush=True)
     return figures
 
 
 def used(
-    system: System, seconds: float, *, size: int | None = None, when: str = "", goals: bool = False
+    system: System, seconds: float, *, size: int | None = None, when: str = "", goals: tuple[float, float] | None = None
 ) -> list[Figure]:
-    """What the discovery and HAProxy use in a while, CPU time counted up to a minute."""
+    """What the discovery and HAProxy use in a while, CPU time counted up to a minute.
+
+    Args:
+        system: the system.
+        seconds: the while.
+        size: how many servers there are.
+        when: in which state it is.
+        goals: seconds of CPU and megabytes that the discovery may use.
+    """
     before = usage(system.roots)
     time.sleep(seconds)
     after = usage(system.roots)
     figures = []
-    for part, limits in (("discovery", (0.05, 50.0) if goals else (None, None)), ("haproxy", (None, None))):
+    for part, limits in (("discovery", goals or (None, None)), ("haproxy", (None, None))):
         of = f"{system.name}: {part}{when and f', {when}'}"
         cpu = (after[part].cpu - before[part].cpu) / seconds * 60
         figures += [

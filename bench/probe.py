@@ -10,15 +10,17 @@ from .containers import HOST
 from .waiting import TooLate
 
 PAUSE = 0.001
-REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{{}}\r\n"
+REQUEST = f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{{}}\r\n"
+CLOSE = "Connection: close\r\n"
 
 
-def ask(address: tuple[str, int], headers: str = "") -> str:
-    """One request on a new connection: the whole answer, or what came of it."""
+def ask(address: tuple[str, int], headers: str = "", times: int = 1) -> str:
+    """Requests on a new connection, sent at once: all that is answered, or what came of it."""
     answer = b""
+    requests = REQUEST.format(headers) * (times - 1) + REQUEST.format(CLOSE + headers)
     try:
         with socket.create_connection(address, timeout=5) as connection:
-            connection.sendall(REQUEST.format(headers).encode())
+            connection.sendall(requests.encode())
             while chunk := connection.recv(4096):
                 answer += chunk
     except OSError:
@@ -26,25 +28,27 @@ def ask(address: tuple[str, int], headers: str = "") -> str:
     return answer.decode(errors="replace")
 
 
-def answers(address: tuple[str, int], text: str = "", headers: str = "") -> bool:
-    """Whether it answers with 200 and a text."""
-    answer = ask(address, headers)
+def answers(address: tuple[str, int], text: str = "", headers: str = "", times: int = 1) -> bool:
+    """Whether it answers with 200, and one of so many answers has a text."""
+    answer = ask(address, headers, times)
     return answer.startswith("HTTP/1.1 200") and text in answer
 
 
-def first_answer(address: tuple[str, int], text: str = "", *, seconds: float = 60.0, headers: str = "") -> float:
+def first_answer(
+    address: tuple[str, int], text: str = "", times: int = 1, *, seconds: float = 60.0, headers: str = ""
+) -> float:
     """Ask until the answer is 200 with a text: the time on the monotonic clock; raises TooLate."""
     deadline = time.monotonic() + seconds
-    while not answers(address, text, headers):
+    while not answers(address, text, headers, times):
         if time.monotonic() > deadline:
             raise TooLate(f"{address[0]}:{address[1]} did not answer with {text!r} within {seconds:g} s")
         time.sleep(PAUSE)
     return time.monotonic()
 
 
-def first_answers(*asked: tuple[tuple[str, int], str]) -> list[Future[float]]:
+def first_answers(*asked: tuple[tuple[str, int], str, int]) -> list[Future[float]]:
     """The same for several at a time; the results are awaited by the caller."""
     pool = ThreadPoolExecutor(len(asked))
-    answered = [pool.submit(first_answer, address, text) for address, text in asked]
+    answered = [pool.submit(first_answer, *one) for one in asked]
     pool.shutdown(wait=False)
     return answered

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .waiting import TooLate, until
 
+TRIES = 100
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -74,13 +75,24 @@ class Usage:
         return Usage(self.cpu + other.cpu, self.rss + other.rss, self.pss + other.pss)
 
 
-def usage(roots: Iterable[int]) -> dict[str, Usage]:
+def usage(roots: Sequence[int]) -> dict[str, Usage]:
     """What process trees have used, HAProxy's share (``haproxy``) and the rest (``discovery``) apart.
 
-    A process that has ended counts where its parent waited for it.
+    A process that has ended counts where its parent waited for it; one that ends in between would not count at all,
+    so they are read until they are the same before and after.
     """
+    pids = tree(roots)
+    for _ in range(TRIES):
+        total, before = _usage(pids), pids
+        pids = tree(roots)
+        if pids == before:
+            return total
+    raise TooLate(f"the processes of {list(roots)} do not stay the same while they are read {TRIES} times")
+
+
+def _usage(pids: Iterable[int]) -> dict[str, Usage]:
     total = {"haproxy": Usage(0, 0, 0), "discovery": Usage(0, 0, 0)}
-    for pid in tree(roots):
+    for pid in pids:
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from . import command
 from .containers import BALANCER_PORT, LOOPBACK
@@ -20,12 +21,14 @@ from .plan import Plan
 from .probe import answers, first_answer
 from .processes import ready, started
 from .simulated_docker import FIRST_PORT, Simulated, Started, address, simulated_docker
-from .systems import OURS, System, balancer, configuration, folder
+from .systems import SERVICE, System, balancer, configuration, folder, watcher
 from .waiting import until
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
 MOST_HOSTS = 100
 PASSES = 3
+GOALS = 1.0, 150.0
+"""Seconds of CPU in an idle minute, and megabytes, at the largest size."""
 PATIENCE = 120.0
 # A request may name the server that it wants: of ten thousand, a new one would not be met by chance.
 TO_SERVER = "use-server %[req.hdr(x-server)] if { req.hdr(x-server) -m found }"
@@ -47,16 +50,15 @@ def measure(plan: Plan) -> list[Figure]:
     figures = []
     for size in plan.sizes:
         hosts = min(MOST_HOSTS, max(1, size // 10))
-        with folder("scale") as where, simulated_docker(size, hosts) as api, origins(size // hosts + plan.changes):
+        ports = size // hosts + plan.changes
+        with folder("scale") as where, simulated_docker(size, hosts) as api, origins(ports):
             config = configuration(where, docker_hosts=api.docker_hosts, listen=[TO_SERVER])
             figures += _passes(config, size)
-            for name, follow in OURS.items():
-                if name in plan.systems:
-                    with follow(config) as system:
-                        until("every server", partial(_all_usable, system, size), PATIENCE, 0.2)
-                        figures += used(system, plan.idle_seconds, size=size)
-                        figures += _changes(system, api, size, plan.changes)
-                    print(f"scale: {size}, {name}: done", flush=True)
+            with watcher(config) as system:
+                until("every server", partial(_all_usable, system, size), PATIENCE, 0.2)
+                figures += used(system, plan.idle_seconds, size=size, goals=GOALS)
+                figures += _changes(system, api, size, plan.changes)
+            print(f"scale: {size}: done", flush=True)
     return figures
 
 
@@ -112,21 +114,40 @@ def _passes(config: Path, size: int) -> list[Figure]:
 
 def _changes(system: System, api: Simulated, size: int, times: int) -> list[Figure]:
     """One container more, then one less: how soon it is applied, and how soon it answers."""
-    applied, answered = [], []
+    applied, answered, haproxys = [], [], []
     for number in range(times):
         log = system.log.stat().st_size
         one = api.start(number % api.hosts + 1)
-        if system.interval == 0:
-            until("the change", partial(_said, system, log, one), pause=0.0005)
-            applied.append((time.monotonic() - one.told) * 1000)
+        until("the change", partial(_said, system, log, one), pause=0.0005)
+        applied.append((time.monotonic() - one.told) * 1000)
         wanted = f"X-Server: {_server(api, one)}\r\n"
         answer = first_answer(BALANCER, f"{address(one.host)}:{one.port}", headers=wanted, seconds=PATIENCE)
         answered.append((answer - one.told) * 1000)
         api.stop(one)
-    figures = [Figure("one change, to its first answer", system.name, "ms", answered, size)]
-    if applied:
-        figures.append(Figure("one change, applied", system.name, "ms", applied, size, at_most=5))
-    return figures
+        haproxys.append(_added_by_hand(system, number))
+    share, rest = f"{system.name}: haproxy", f"{system.name}: discovery"
+    left = max(0.0, median(applied) - median(haproxys))
+    return [
+        Figure("one change, to its first answer", system.name, "ms", answered, size),
+        Figure("one change, applied", system.name, "ms", applied, size),
+        Figure("one change, applied", share, "ms", haproxys, size),
+        Figure("one change, applied", rest, "ms", [left], size, at_most=5),
+    ]
+
+
+def _added_by_hand(system: System, number: int) -> float:
+    """Milliseconds that HAProxy itself takes for such a change."""
+    assert system.proxy is not None
+    server = f"{SERVICE}/by-hand-{number}"
+    began = time.monotonic()
+    system.proxy.ask(
+        f"add server {server} {LOOPBACK}:{FIRST_PORT} check inter 2s; enable health {server}; "
+        f"set server {server} state drain; set server {server} health down; set server {server} state ready"
+    )
+    took = (time.monotonic() - began) * 1000
+    # Out of the way; the next pass takes it for one that nobody wants.
+    system.proxy.ask(f"set server {server} state maint")
+    return took
 
 
 def _said(system: System, since: int, one: Started) -> bool:

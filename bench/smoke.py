@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 from .figures import Figure
@@ -10,7 +11,8 @@ from .figures import Figure
 SECONDS = 60.0
 LIMITS = {
     "ms": (-1000 * SECONDS, 1000 * SECONDS),
-    "s": (0.0, SECONDS),
+    # Also CPU time of a moment, counted up to a minute: as much of it as there are processors.
+    "s": (0.0, SECONDS * (os.cpu_count() or 1) * 1.1),
     "MB": (0.1, 1000.0),
     "/s": (100.0, 1e6),
     "": (0.0, 1e5),

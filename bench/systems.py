@@ -36,6 +36,7 @@ class System:
         reloads: gives how often HAProxy was reloaded so far.
         proxy: the HAProxy, where its runtime socket can be used.
         log: what the discovering process says.
+        drain: drains a container and has it serve again, told the word and its id; None where the system cannot.
     """
 
     name: str
@@ -44,6 +45,7 @@ class System:
     reloads: Callable[[], int]
     proxy: HAProxy | None
     log: Path
+    drain: Callable[[str, str], None] | None = None
 
 
 Start = Callable[..., AbstractContextManager[System]]
@@ -109,7 +111,9 @@ def passes(config: Path, interval: float = 5) -> Iterator[System]:
     # As cron does: a process that goes on for a minute, and then the next.
     forever = ["sh", "-c", 'while :; do "$@"; done', "sh", *command.sync(config, "--every", f"{interval:g}")]
     with balancer(config) as proxy, started(forever, log) as process:
-        yield System("cron", interval, [process.pid, proxy.pid], proxy.reloads, proxy, log)
+        yield System(
+            "cron", interval, [process.pid, proxy.pid], proxy.reloads, proxy, log, partial(command.drain, config)
+        )
 
 
 @contextmanager
@@ -118,7 +122,7 @@ def watcher(config: Path) -> Iterator[System]:
     log = config.parent / "watch.log"
     with balancer(config) as proxy, passes_on_request(config), started(command.watch(config), log) as process:
         ready(process, log, lambda: "state=ready" in log.read_text())
-        yield System("watch", 0, [process.pid, proxy.pid], proxy.reloads, proxy, log)
+        yield System("watch", 0, [process.pid, proxy.pid], proxy.reloads, proxy, log, partial(command.drain, config))
 
 
 @contextmanager
