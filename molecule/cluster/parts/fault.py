@@ -116,8 +116,8 @@ class Fault:
         others = len(self.lost) - len(posts)
         beyond = max(0, len(posts) - self.allowed.posts)
         assert others + beyond <= self.allowed.requests, (
-            f"{len(self.lost)} of {end['asked']} requests lost, {len(posts)} of them POSTs; allowed: {self.allowed}; "
-            f"{self.lost[:20]}"
+            f"{len(self.lost)} of {end['asked']} requests lost, {len(posts)} of them POSTs: {self.lost[:20]}; "
+            f"allowed: {self.allowed}"
         )
 
     def as_dict(self) -> dict[str, Any]:
