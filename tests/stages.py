@@ -37,6 +37,7 @@ FRAME = re.compile(r"^ *│ ?")
 TELLING = re.compile(r"E  |FAILED |ERROR |\[ERROR\]|fatal: ")
 LAST_LINES = 12
 WIDEST = 240
+LONGEST_LINE = 1000
 ENVIRONMENT = {**os.environ, "COLUMNS": str(WIDEST)}
 running: set[int] = set()
 failed: dict[str, list[str]] = {}
@@ -87,7 +88,7 @@ def run(command: str, live: bool) -> bool:
     if not live:
         print(*said, sep="", end="", flush=True)
     if process.returncode:
-        plain = [FRAME.sub("", COLOUR.sub("", line)).rstrip()[:WIDEST] for line in said]
+        plain = [FRAME.sub("", COLOUR.sub("", line)).rstrip()[:LONGEST_LINE] for line in said]
         telling = [line for line in plain if TELLING.match(line)] or plain
         failed[command] = [f"exit status {process.returncode}", *telling[-LAST_LINES:]]
     return process.returncode == 0

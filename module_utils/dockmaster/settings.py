@@ -479,6 +479,7 @@ def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) 
         "maxconn": section.whole("maxconn", default=None, minimum=1),
         "fd_limit": section.whole("fd_limit", default=None, minimum=100),
         "hard_stop_after": section.duration("hard_stop_after", default=None),
+        "client_tcp_timeout": section.duration("client_tcp_timeout", default=None),
         "timeouts": {name: timeouts.duration(name) for name in timeouts.names()},
         "retries": section.whole("retries", default=None, minimum=0),
         "redispatch": section.whole("redispatch", default=None, minimum=-100),

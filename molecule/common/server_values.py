@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 
 Values = dict[str, str]
@@ -21,10 +22,10 @@ _TIMES = {
 _COUNTERS = {"chkfail", "chkdown", "hanafail", "srv_check_health", "check_health"}
 """How healthy the last checks found it: a new server has to rise once, one of the file may lose a few first."""
 
-_UNDER_WAY = {"srv_check_result"}
-"""Unknown while a check is under way."""
+OF_THE_MOMENT = _IDS | _TIMES | _COUNTERS
 
-OF_THE_MOMENT = _UNDER_WAY | _IDS | _TIMES | _COUNTERS
+_SECONDS = 10.0
+"""For how long at the most it is looked until a check is over."""
 
 
 def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
@@ -32,21 +33,37 @@ def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values
 
     Args:
         command: sends one command to the runtime socket and returns the answer.
+
+    Raises:
+        AssertionError: a check was under way whenever one looked.
     """
+    values = _looked_at(command)
+    deadline = time.monotonic() + _SECONDS
+    while unclear := {key for key, row in values.items() if _under_way(row)}:
+        assert time.monotonic() < deadline, f"a check is always under way: {sorted(unclear)}"
+        again = _looked_at(command)
+        values.update((key, again[key]) for key in unclear)
+    return {
+        key: {name: value for name, value in row.items() if name not in OF_THE_MOMENT} for key, row in values.items()
+    }
+
+
+def _under_way(row: Values) -> bool:
+    """Whether a check is: it has no result then. HAProxy says so by a star, or by the lowest bit of a state."""
+    stars = (row["check_status"], row["agent_status"])
+    states = (row["srv_check_state"], row["srv_agent_state"])
+    return any(status.startswith("*") for status in stars) or any(int(state) & 1 for state in states)
+
+
+def _looked_at(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
     values: dict[tuple[str, str], Values] = {}
     _, head, *lines = command("show servers state").splitlines()
     names = head.removeprefix("# ").split()
     for line in lines:
         if line.strip():
             row = dict(zip(names, line.split(), strict=True))
-            for name in ("srv_check_state", "srv_agent_state"):
-                # The lowest bit says that a check is under way.
-                row[name] = str(int(row[name]) & ~1)
             values[row["be_name"], row["srv_name"]] = row
     for row in csv.DictReader(command("show stat -1 4 -1").strip().removeprefix("# ").splitlines()):
-        # A star says that a check is under way.
-        row["check_status"] = row["check_status"].removeprefix("* ")
-        row["agent_status"] = row["agent_status"].removeprefix("* ")
         values[row["pxname"], row["svname"]].update(row)
     head, *lines = command("show servers conn").splitlines()
     names = head.removeprefix("# ").split()
@@ -55,6 +72,4 @@ def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values
         # The last column is one of each thread.
         row = dict(zip(names, words, strict=False))
         values[section, server].update(purge_delay=row["purge_delay"], idle_lim=row["idle_lim"])
-    return {
-        key: {name: value for name, value in row.items() if name not in OF_THE_MOMENT} for key, row in values.items()
-    }
+    return values

@@ -90,16 +90,27 @@ def backends(port: int) -> dict[str, list[Backend]]:
     return found
 
 
-def settled(runtime: Runtime) -> bool:
+def settled(values: dict[tuple[str, str], Values]) -> bool:
     """Whether every check that there is has been made, and nothing is about to change."""
-    states = runtime.servers()
     return all(
-        state.checked and "/" not in state.status and (state.host != DOWN or down(state)) for state in states
-    ) and all(row["srv_op_state"] in STOPPED_OR_RUNNING for row in server_values(runtime.command).values())
+        row["check_status"] != "INI"
+        and "/" not in row["status"]
+        and (row["srv_addr"] != DOWN or row["status"] in ("DOWN", "no check"))
+        and row["srv_op_state"] in STOPPED_OR_RUNNING
+        for row in values.values()
+    )
 
 
-def down(state: Any) -> bool:
-    return bool(state.status == "DOWN" or state.status == "no check")
+def settled_values(runtime: Runtime) -> dict[tuple[str, str], Values]:
+    """What HAProxy says once that is so."""
+    found: dict[tuple[str, str], Values] = {}
+
+    def look() -> bool:
+        found.update(server_values(runtime.command))
+        return settled(found)
+
+    until(look)
+    return found
 
 
 Both = tuple[dict[tuple[str, str], Values], dict[tuple[str, str], Values]]
@@ -148,11 +159,11 @@ def compared(settings: Settings, template: str, found: dict[str, list[Backend]])
             runtime = Runtime(str(paths.socket_file_path))
             applied = sync.one_pass(settings, template, lambda _: sync.Found(found)).applied
             assert (applied.action, applied.reason) == ("runtime", "")
-            until(lambda: settled(runtime))
-            added = server_values(runtime.command)
+            added, before = settled_values(runtime), runtime.info()["Pid"]
             process.reload(paths)
-            until(lambda: settled(runtime))
-            yield added, server_values(runtime.command)
+            # As long as there are two, either may answer.
+            until(lambda: not Path(f"/proc/{before}").exists())
+            yield added, settled_values(runtime)
         finally:
             os.kill(haproxy.pid, signal.SIGTERM)
 

@@ -31,6 +31,7 @@ EVERYTHING = {
     "maxconn": 1000,
     "fd_limit": 5000,
     "hard_stop_after": "10m",
+    "client_tcp_timeout": "15m",
     "socket_file_path": "/tmp/dm.sock",
     "stats_bind": "127.0.0.1:8404",
     "timeouts": {"connect": "1s", "client": "50s", "server": "50s", "http-request": "10s", "tunnel": "1h"},
