@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -188,7 +190,7 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     try:
         report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
-        metrics = PassMetrics(figures)
+        metrics = PassMetrics(figures, settings.docker_servers)
         metrics.passes.labels("failed").inc()
         metrics.save()
         raise
@@ -201,7 +203,7 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
     # Read only now: other passes may have counted meanwhile.
-    metrics = PassMetrics(figures)
+    metrics = PassMetrics(figures, settings.docker_servers)
     metrics.passes.labels("partly" if report.unknown else "done").inc()
     for name in settings.docker_servers:
         if name not in report.unknown:
@@ -224,11 +226,18 @@ def _watch(options: argparse.Namespace) -> int:
         raise SettingsError(
             f"{options.config}: haproxy.socket_file_path: is missing; the watcher changes servers there"
         )
+    threading.excepthook = _end
     watcher = Watcher(file.settings, file.changed, _say, Notifier())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.end())
     watcher.run()
     return 0
+
+
+def _end(died: threading.ExceptHookArgs) -> None:
+    """End with the thread, for a Docker host that nobody follows would not be missed; the watcher is started anew."""
+    sys.excepthook(died.exc_type, died.exc_value or died.exc_type(), died.exc_traceback)
+    os._exit(FAILED)
 
 
 def _say(line: str) -> None:

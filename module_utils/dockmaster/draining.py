@@ -9,24 +9,39 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import files
 
 FILE = "draining.json"
 
-Told = Mapping[tuple[str, str], float]
-"""Until when, by Docker host and container id."""
+
+@dataclass(frozen=True)
+class Stopping:
+    """A container that was told to stop.
+
+    Attributes:
+        until: when it is taken to go on all the same.
+        ports: where it was reached when it was told: one that is reached elsewhere has been started again since.
+    """
+
+    until: float
+    ports: frozenset[int]
+
+
+Told = Mapping[tuple[str, str], Stopping]
+"""By Docker host and container id."""
 
 
 def save(folder: Path, told: Told) -> None:
     """Say which containers are about to stop."""
-    entries = [[host, container, until] for (host, container), until in sorted(told.items())]
+    entries = [[*container, told[container].until, sorted(told[container].ports)] for container in sorted(told)]
     files.replace(folder / FILE, json.dumps(entries) + "\n")
 
 
-def load(folder: Path, longest: float) -> dict[tuple[str, str], float]:
-    """Those that are, and until when.
+def load(folder: Path, longest: float) -> dict[tuple[str, str], Stopping]:
+    """Those that are.
 
     Args:
         folder: the run directory.
@@ -36,8 +51,8 @@ def load(folder: Path, longest: float) -> dict[tuple[str, str], float]:
     try:
         entries = json.loads(files.read_left(folder / FILE) or "[]")
         return {
-            (str(host), str(container)): float(until)
-            for host, container, until in entries
+            (str(host), str(container)): Stopping(float(until), frozenset(map(int, ports)))
+            for host, container, until, ports in entries
             if now < until <= now + longest
         }
     except (ValueError, TypeError, OverflowError, RecursionError, OSError):

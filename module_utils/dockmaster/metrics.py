@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class WatchMetrics(Metrics):
 class PassMetrics(Metrics):
     """What passes count. A pass is a process of its own, so it goes on from where the file stops."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, hosts: Collection[str]) -> None:
         super().__init__("sync", folder)
         self.passes = Counter(
             f"{self._prefix}_passes", "Passes, by how they ended.", ["result"], registry=self.registry
@@ -69,10 +70,10 @@ class PassMetrics(Metrics):
         self.last_pass = Gauge(
             f"{self._prefix}_last_pass_timestamp_seconds", "When the last pass ended well.", registry=self.registry
         )
-        self._go_on()
+        self._go_on(hosts)
 
-    def _go_on(self) -> None:
-        """Count on from where the file stops. A damaged one begins anew."""
+    def _go_on(self, hosts: Collection[str]) -> None:
+        """Count on from where the file stops, but for hosts that are not asked any more. A damaged one begins anew."""
         text = (files.read_left(self._path) or "") if self._path else ""
         try:
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
@@ -84,7 +85,7 @@ class PassMetrics(Metrics):
                 continue
             if sample.name.endswith("_last_pass_timestamp_seconds"):
                 self.last_pass.set(sample.value)
-            elif sample.name.endswith("_last_answer_timestamp_seconds") and "docker_host" in sample.labels:
+            elif sample.name.endswith("_last_answer_timestamp_seconds") and sample.labels.get("docker_host") in hosts:
                 self.last_answer.labels(sample.labels["docker_host"]).set(sample.value)
             elif sample.name.endswith("_changes_total") and "change" in sample.labels:
                 self.changes.labels(sample.labels["change"]).inc(sample.value)

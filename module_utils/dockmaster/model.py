@@ -41,13 +41,6 @@ def valid_host(value: object) -> str:
     raise ValueError("expected an IP address or a host name")
 
 
-def valid_dns_name(value: object) -> str:
-    """Return value if it is a host name that a certificate can have, and no IP address, else raise ValueError."""
-    if not isinstance(value, str) or not _HOST_NAME.match(value) or ip_address(value) is not None:
-        raise ValueError("expected a DNS name")
-    return value
-
-
 def ip_address(value: object) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address that a text is, or None. One with a scope (``%eth0``) is none: anything may stand behind a ``%``."""
     if not isinstance(value, str) or "%" in value or len(value) > _LONGEST_ADDRESS:

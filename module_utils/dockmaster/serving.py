@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from .drained import Marks, covering
-from .haproxy.runtime import READY, Running
+from .draining import Told
+from .haproxy.runtime import DRAIN, READY, Running
 from .haproxy.servers import key_of
 from .model import Backend
 from .settings import Service
-
-Draining = Collection[tuple[str, str]]
-"""Docker host and id of containers that were told to stop."""
 
 
 def in_doubt(
     service: Service,
     backends: Mapping[str, Sequence[Backend]],
     doubtful: Mapping[str, Sequence[Backend]],
-    told: Draining,
+    told: Told,
     marks: Marks = (),
 ) -> tuple[list[Backend], list[Backend]]:
     """The service's backends that are ready, and those that are not.
@@ -28,7 +26,8 @@ def in_doubt(
     ready: list[Backend] = []
     others = list(doubtful.get(service.name, ()))
     for one in backends.get(service.name, ()):
-        resting = (one.docker_host, one.container_id) in told or covering(marks, one)
+        stopping = told.get((one.docker_host, one.container_id))
+        resting = (stopping and one.port in stopping.ports) or covering(marks, one)
         (others if resting else ready).append(one)
     return ready, others
 
@@ -39,10 +38,12 @@ def kept(
     doubtful: Sequence[Backend],
     known: Sequence[Backend],
     running: Running | None,
+    marks: Marks = (),
 ) -> list[Backend]:
-    """The doubtful ones that go on serving, because the service has no other usable server.
+    """The doubtful ones that go on serving, or serve again, because the service has no other usable server.
 
-    A 503 for certain is worse than a doubtful server; HAProxy's own check, or its death, takes it out.
+    A 503 for certain is worse than a doubtful server; HAProxy's own check, or its death, takes it out. What the
+    operator has drained does not come back for that.
 
     Args:
         service: the service.
@@ -50,10 +51,15 @@ def kept(
         doubtful: those that it does not.
         known: those that served so far.
         running: what HAProxy says, or None where it cannot be asked.
+        marks: what is drained.
     """
     if running is None:
         return [] if ready else [one for one in doubtful if one in known]
     states = running.servers
     if any(state.usable for one in ready if (state := states.get(key_of(service, one)))):
         return []
-    return [one for one in doubtful if (state := states.get(key_of(service, one))) and state.admin == READY]
+    there = [(one, state) for one in doubtful if (state := states.get(key_of(service, one)))]
+    stay = [one for one, state in there if state.admin == READY]
+    if any(state.usable for _, state in there):
+        return stay
+    return stay + [one for one, state in there if state.admin == DRAIN and state.passes and not covering(marks, one)]

@@ -17,7 +17,7 @@ from .errors import SettingsError
 from .images import Reference
 from .keywords import modern
 from .labels import KINDS
-from .model import Backend, in_order, joined, valid_dns_name, valid_host, valid_name, valid_port
+from .model import Backend, in_order, joined, valid_host, valid_name, valid_port
 from .section import Section
 
 DEFAULT_API_PORT = 4243
@@ -46,7 +46,7 @@ class TLS:
 
     Attributes:
         identity: who we are towards it.
-        name: the DNS name that its certificate has to have.
+        name: the DNS name or the IP address that its certificate has to have.
     """
 
     identity: Identity
@@ -445,7 +445,7 @@ def _servers(discovery: Section, identity: Identity | None) -> tuple[DockerServe
 
 def _tls(entry: Section, server: str, identity: Identity | None) -> TLS | None:
     """How one Docker host and we know each other, or None where it is asked in plain text."""
-    wanted, name = entry.flag("tls", default=False), entry.checked("tls_name", valid_dns_name, default=None)
+    wanted, name = entry.flag("tls", default=False), entry.checked("tls_name", valid_host, default=None)
     if not wanted:
         if name and not entry.has("tls"):
             raise entry.wrong("tls_name", name, "expected tls: true beside it, for without that it means nothing")
@@ -455,11 +455,9 @@ def _tls(entry: Section, server: str, identity: Identity | None) -> TLS | None:
             "tls", True, "expected discovery.tls to say who we are, by ca_file, certificate_file and key_file"
         )
     try:
-        return TLS(identity, name or valid_dns_name(server))
+        return TLS(identity, name or valid_host(server))
     except ValueError:
-        raise entry.wrong(
-            "name", server, "expected tls_name as well, for no certificate has this as a DNS name"
-        ) from None
+        raise entry.wrong("name", server, "expected tls_name as well, for no certificate has this as a name") from None
 
 
 def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) -> HAProxySettings:

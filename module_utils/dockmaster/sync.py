@@ -214,7 +214,11 @@ def one_pass(
             return planned.done()
         with servers_locked(settings, LOCK_TIMEOUT):
             if find is not None:
-                return begun(find, spared=touched.since(folder, time.monotonic() - age)).done()
+                given = begun(find, spared=touched.since(folder, time.monotonic() - age))
+                if not (given.plan.action == RELOAD and given.wanted.spared and settings.docker_servers):
+                    return given.done()
+                # A reload puts the file in force, and something has changed since those answers.
+                return begun(partial(ask, settings, lenient=True)).done()
             spared = planned.sparing(touched.since(folder, asked), running(settings.haproxy))
             if spared.plan.action != RELOAD:
                 return spared.done()
@@ -274,7 +278,7 @@ class _Pass:
             ready, doubtful = serving.in_doubt(service, there, found.doubtful, told, marks)
             # What is in doubt is no reason to go without default servers, or those from before.
             serve = service.completed(ready, [one for one in before if one not in doubtful])
-            stay = serving.kept(service, serve, doubtful, before, now)
+            stay = serving.kept(service, serve, doubtful, before, now, marks)
             backends[service.name] = in_order(serve, stay)
             resting[service.name] = [one for one in doubtful if drained.covering(marks, one)]
             kept += ["/".join(key_of(service, one)) for one in stay]

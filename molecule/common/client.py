@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 TIMEOUT = 10.0
 INTERVAL = 0.02
-BEFORE = 1.0
 QUIET = 5.0
 LONGEST = 60.0
 LONGEST_UNTIL = 900.0
@@ -66,7 +65,9 @@ def stop(address: str, path: str, container: str) -> dict[str, object]:
     clients = [Client(address, path, keep, container[:12]) for keep in (False, True)]
     for client in clients:
         client.start()
-    time.sleep(BEFORE)
+    deadline = time.monotonic() + LONGEST
+    while not all(client.seen for client in clients) and time.monotonic() < deadline:
+        time.sleep(INTERVAL)
     began = time.monotonic()
     command = subprocess.Popen(["docker", "stop", container], stdout=subprocess.DEVNULL)
     while time.monotonic() < began + LONGEST:

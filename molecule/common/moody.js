@@ -5,6 +5,7 @@
 //   BROKEN_FOR    seconds for which it answers 500
 //   ON_TERM       finish (requests that run, then exit), exit (at once) or ignore
 //   /slow         takes eight seconds
+//   /grow         takes all the memory that there is
 
 const http = require('node:http');
 const os = require('node:os');
@@ -13,6 +14,7 @@ const { LISTEN_AFTER = '0', BROKEN_FOR = '0', ON_TERM = 'finish' } = process.env
 const began = Date.now();
 
 const server = http.createServer((request, response) => {
+  if (request.url === '/grow') for (const all = []; ; ) all.push(Buffer.alloc(1 << 20, 1));
   const broken = Date.now() - began < 1000 * (Number(LISTEN_AFTER) + Number(BROKEN_FOR));
   const answer = () => {
     response.writeHead(broken ? 500 : 200, { 'Content-Type': 'text/plain' });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -49,7 +50,7 @@ class Authority:
         self.file = _put(folder / f"{name}.crt", certificate.public_bytes(Encoding.PEM))
 
     def issue(self, file: str, name: str = "", *, ends: timedelta = 5 * DAY) -> tuple[Path, Path]:
-        """A certificate with this DNS name for a server; without one for a client.
+        """A certificate with this DNS name or IP address for a server; without one for a client.
 
         Returns:
             The files of the certificate and of its key.
@@ -59,7 +60,7 @@ class Authority:
         begun = self._begun(_named(file), key.public_key(), ends)
         begun = begun.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if name:
-            begun = begun.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            begun = begun.add_extension(x509.SubjectAlternativeName([_alternative(name)]), critical=False)
         certificate = begun.sign(self._key, hashes.SHA256())
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return (
@@ -89,6 +90,13 @@ class Authority:
             .not_valid_before(now - 20 * DAY)
             .not_valid_after(now + ends)
         )
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def server_context(

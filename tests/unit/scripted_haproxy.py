@@ -43,6 +43,7 @@ class ScriptedHAProxy:
         since: seconds since the status of each changed.
         sessions: under way on each.
         hang: whether it takes commands and answers none.
+        cut: how many bytes of an answer are said at the most, as by a process that dies; None for all.
         commands: those that changed something, in order.
     """
 
@@ -55,6 +56,7 @@ class ScriptedHAProxy:
         self.answers: dict[str, str] = {}
         self.help = HELP_3_0
         self.hang = False
+        self.cut: int | None = None
         self.down: set[tuple[str, str]] = set()
         self.since = 5
         self.sessions = 0
@@ -103,6 +105,8 @@ class ScriptedHAProxy:
             self.ports[section, name] = int(words[3].rpartition(":")[2])
             return "New server registered.\n\n"
         if words[:2] == ["del", "server"]:
+            if (section, name) not in self.servers:
+                return "No such server.\n\n"
             if self.sessions:
                 return "Server still has connections attached to it, cannot remove it.\n\n"
             del self.servers[section, name]
@@ -124,7 +128,8 @@ def scripted_haproxy(path: Path) -> Iterator[ScriptedHAProxy]:
                 haproxy.commands.append(line)
                 haproxy.over.wait(30)
                 return
-            self.wfile.write("".join(haproxy.answer(one.strip()) for one in line.split(";")).encode())
+            answer = "".join(haproxy.answer(one.strip()) for one in line.split(";"))
+            self.wfile.write(answer.encode()[: haproxy.cut])
 
     with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
         server.daemon_threads = True

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dockmaster import draining, sync, touched
+from dockmaster import drained, draining, sync, touched
 from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.model import Backend
@@ -36,6 +36,11 @@ def make(
 ) -> sync.Report:
     found = sync.Found({"web": backends}, doubtful={"web": doubtful})
     return sync.one_pass(settings, template, lambda _: found, renew=renew)
+
+
+def stopping(number: int) -> dict[tuple[str, str], draining.Stopping]:
+    one = backend(number)
+    return {("localhost", one.container_id): draining.Stopping(time.monotonic() + 30, frozenset({one.port}))}
 
 
 def runtime(settings: Settings) -> Runtime:
@@ -240,11 +245,53 @@ def test_a_container_that_was_told_to_stop_gets_no_traffic_from_a_pass(
     make(settings, template, backend(1), backend(2))
     start_haproxy()
     run = settings.haproxy.run_directory
-    draining.save(run, {("localhost", backend(2).container_id): time.monotonic() + 30})
+    draining.save(run, stopping(2))
     assert done(make(settings, template, backend(1), backend(2))) == [("drained", name(2))]
     assert make(settings, template, backend(1), backend(2)).applied.action == "none"
     draining.save(run, {})
     assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
+
+
+def test_a_container_that_was_told_to_stop_and_is_reached_elsewhere_has_started_again(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    draining.save(settings.haproxy.run_directory, stopping(2))
+    again = backend(2, port=50000)
+    assert ("added", again.server_name(with_host=False)) in done(make(settings, template, backend(1), again))
+
+
+def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_gone(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    draining.save(settings.haproxy.run_directory, stopping(2))
+    make(settings, template, backend(1), backend(2))
+    runtime(settings).change([f"set server web/{name(1)} state maint"])
+    report = make(settings, template, backend(2))
+    assert done(report) == [("readied", name(2))]
+    assert report.kept == [f"web/{name(2)}"]
+    # As long as there is no other.
+    assert ("drained", name(2)) in done(make(settings, template, backend(1), backend(2))) + done(
+        make(settings, template, backend(1), backend(2))
+    )
+
+
+def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    drained.save(drained.file_of(settings.haproxy), (drained.Mark("localhost", backend(2).container_id),))
+    make(settings, template, backend(1), backend(2))
+    runtime(settings).change([f"set server web/{name(1)} state maint"])
+    assert make(settings, template, backend(2)).kept == []
+    assert state(settings, 2).admin == "drain"
 
 
 @pytest.mark.parametrize("told", ["maint", "drain"])

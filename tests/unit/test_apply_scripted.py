@@ -79,7 +79,7 @@ def test_a_scripted_refusal_to_delete_is_no_error_and_is_tried_again(
 def test_a_scripted_haproxy_that_cannot_wait_is_never_asked_to_delete(
     settings: Settings, template: str, haproxy: ScriptedHAProxy
 ) -> None:
-    haproxy.help = "\n".join(line for line in haproxy.help.splitlines() if "wait" not in line)
+    haproxy.help = "".join(line for line in haproxy.help.splitlines(keepends=True) if "wait" not in line)
     make(settings, template, backend(1))
     make(settings, template)
     assert make(settings, template).applied.action == "none"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
 from dockmaster.haproxy.changes import Change
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.haproxy.servers import Server
@@ -38,6 +39,44 @@ def balancer(haproxy: ScriptedHAProxy, done: list[Change]) -> Balancer:
 
 def added(haproxy: ScriptedHAProxy) -> list[str]:
     return [command for command in haproxy.commands if command.startswith("add server")]
+
+
+@pytest.mark.parametrize("cut", [0, 40, 300])
+def test_an_answer_that_a_scripted_haproxy_cuts_is_none(haproxy: ScriptedHAProxy, balancer: Balancer, cut: int) -> None:
+    balancer.serve(SERVER)
+    haproxy.cut = cut
+    with pytest.raises(RuntimeApiError):
+        Runtime(str(haproxy.path)).servers()
+    haproxy.cut = 0
+    with pytest.raises(RuntimeApiSilent):
+        balancer.out(KEY)
+    haproxy.cut = None
+    balancer.out(KEY)
+    assert haproxy.servers[KEY] == "maint"
+
+
+def test_what_a_pass_has_deleted_on_a_scripted_haproxy_is_no_more(haproxy: ScriptedHAProxy, balancer: Balancer) -> None:
+    balancer.serve(SERVER)
+    balancer.out(KEY)
+    del haproxy.servers[KEY]
+    assert not balancer.sweep(lambda _: True)
+    balancer.serve(SERVER)
+    assert haproxy.servers[KEY] == "ready"
+
+
+def test_a_server_that_comes_back_on_a_scripted_haproxy_2_6_is_checked_as_a_new_one(
+    haproxy: ScriptedHAProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 0)
+    haproxy.help = haproxy.help.replace("  wait ", "  await ")
+    balancer = Balancer(Runtime(str(haproxy.path)), 5, 60, lambda _: None)
+    balancer.learn()
+    balancer.serve(SERVER)
+    balancer.out(KEY)
+    balancer.serve(SERVER)
+    haproxy.down, haproxy.since = {KEY}, STAYS_DOWN
+    assert balancer.slow_down() == 0
+    assert balancer.slow_down() == 1
 
 
 def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_stays_down_as_its_options_say(

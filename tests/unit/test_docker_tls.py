@@ -94,6 +94,15 @@ def test_the_name_is_asked_for_that_the_certificate_has_to_have(api: SimulatedDo
     assert asked == ["app1"]
 
 
+def test_a_host_may_be_called_by_its_address(ca: Authority, tls: TLS) -> None:
+    by_address = replace(tls, name="127.0.0.1")
+    with simulated_docker(tls=server_context(ca.issue("server", "127.0.0.1"), ca.file)) as api:
+        api.containers = [entry(1, 1)]
+        assert listed(api, by_address) == [entry(1, 1)]
+        api.requests.clear()
+        refused(api, replace(tls, name="127.0.0.2"), "does not have the name 127.0.0.2")
+
+
 def test_without_a_certificate_nothing_is_told(api: SimulatedDocker, ca: Authority) -> None:
     context = ssl.create_default_context(cafile=ca.file)
     told = b""

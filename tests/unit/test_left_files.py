@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dockmaster import draining, remembered, requested
+from dockmaster.draining import Stopping
 from dockmaster.remembered import Remembered
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -63,9 +64,14 @@ def test_a_damaged_memory_is_no_error(tmp_path: Path, text: str) -> None:
 
 def test_who_was_told_to_stop_is_known_until_then(tmp_path: Path) -> None:
     now = time.monotonic()
-    told = {("one", "a" * 64): now + 30, ("two", "b" * 64): now - 1, ("one", "c" * 64): now + 1000}
+    ports = frozenset({49001, 49002})
+    told = {
+        ("one", "a" * 64): Stopping(now + 30, ports),
+        ("two", "b" * 64): Stopping(now - 1, ports),
+        ("one", "c" * 64): Stopping(now + 1000, ports),
+    }
     draining.save(tmp_path, told)
-    assert draining.load(tmp_path, 60) == {("one", "a" * 64): now + 30}
+    assert draining.load(tmp_path, 60) == {("one", "a" * 64): Stopping(now + 30, ports)}
     draining.save(tmp_path, {})
     assert draining.load(tmp_path, 60) == {}
 
@@ -74,7 +80,8 @@ def test_who_was_told_to_stop_is_known_until_then(tmp_path: Path) -> None:
 @given(DAMAGED)
 @example("[" * 100_000)
 @example('[["one", "a"]]')
-@example('[["one", "a", NaN], ["one", "b", "soon"]]')
+@example('[["one", "a", NaN, []], ["one", "b", "soon", []]]')
+@example('[["one", "a", 1, [1e999]], ["one", "b", 1, "ports"]]')
 def test_a_damaged_list_of_those_told_to_stop_is_no_error(tmp_path: Path, text: str) -> None:
     (tmp_path / draining.FILE).write_text(text, encoding="utf-8", errors="surrogatepass")
     assert all(isinstance(host, str) for host, _ in draining.load(tmp_path, 60))

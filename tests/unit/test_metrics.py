@@ -9,6 +9,8 @@ import pytest
 from dockmaster.metrics import PassMetrics, WatchMetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+HOSTS = ["one"]
+
 
 def values(path: Path) -> dict[tuple[str, tuple[str, ...]], float]:
     return {
@@ -34,7 +36,7 @@ def test_what_was_counted_reads_back(tmp_path: Path) -> None:
 
 def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None:
     for _ in range(3):
-        metrics = PassMetrics(tmp_path)
+        metrics = PassMetrics(tmp_path, HOSTS)
         metrics.passes.labels("done").inc()
         metrics.changes.labels("drained").inc(2)
         metrics.reloads.inc()
@@ -43,6 +45,16 @@ def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None
     assert read["sync_passes_total", ("done",)] == 3
     assert read["sync_changes_total", ("drained",)] == 6
     assert read["sync_reloads_total", ()] == 3
+
+
+def test_a_host_that_is_not_asked_any_more_has_no_figure(tmp_path: Path) -> None:
+    metrics = PassMetrics(tmp_path, ["one", "gone"])
+    for host in ("one", "gone"):
+        metrics.last_answer.labels(host).set_to_current_time()
+    metrics.save()
+    PassMetrics(tmp_path, HOSTS).save()
+    read = values(tmp_path / "dockmaster_sync.prom")
+    assert [labels for name, labels in read if name.endswith("_last_answer_timestamp_seconds")] == [("one",)]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +73,7 @@ def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None
 def test_a_damaged_file_begins_anew(tmp_path: Path, text: str) -> None:
     path = tmp_path / "dockmaster_sync.prom"
     path.write_bytes(text.encode("latin-1"))
-    metrics = PassMetrics(tmp_path)
+    metrics = PassMetrics(tmp_path, HOSTS)
     metrics.passes.labels("done").inc()
     metrics.save()
     assert values(path)["sync_passes_total", ("done",)] == 1
@@ -70,6 +82,6 @@ def test_a_damaged_file_begins_anew(tmp_path: Path, text: str) -> None:
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "none"):
-        metrics = PassMetrics(folder)
+        metrics = PassMetrics(folder, HOSTS)
         metrics.save()
     assert list(tmp_path.iterdir()) == []

@@ -59,7 +59,7 @@ def test_a_scripted_haproxy_that_never_ends_its_answer_is_silence_in_bounded_tim
         until(lambda: haproxy.commands)
 
 
-@pytest.mark.parametrize("answer", ["No such server.\n", "\n" * 60 + "Require 'backend/server'.\n", "\n \n?"])
+@pytest.mark.parametrize("answer", ["No such server.\n", "\n" * 60 + "Require 'backend/server'.\n", "\n \n?\n"])
 def test_a_scripted_refusal_is_told_in_haproxys_words_at_once(folder: Any, answer: str) -> None:
     with scripted_haproxy(folder / "haproxy.sock") as haproxy:
         haproxy.answers["set server"] = answer

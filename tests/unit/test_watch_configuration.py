@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from dockmaster import requested
+from dockmaster import draining, requested
 from waiting import until
 from watching import Watched
 
@@ -80,6 +80,18 @@ def test_who_was_told_to_stop_is_stopping_still_with_another_watcher(watching: W
     assert watching.told(1) == "drain"
 
 
+def test_who_has_started_again_while_nobody_watched_is_told_to_stop_no_more(watching: Watched) -> None:
+    watching.event(1, "kill", signal="15")
+    watching.is_told(1, "drain")
+    watching.stop()
+    watching.log.clear()
+    # A restart gives it another port.
+    watching.run(1)
+    watching.watch()
+    watching.up(1)
+    until(lambda: not draining.load(watching.settings.haproxy.run_directory, 30))
+
+
 def test_default_servers_serve_where_no_simulated_container_does(around: Watched, start_haproxy: Start) -> None:
     last = around.web()
     around.service["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": last.port}]
@@ -93,9 +105,34 @@ def test_default_servers_serve_where_no_simulated_container_does(around: Watched
     until(lambda: usable() == ["last"])
     assert around.ask() == 200
     assert last.served == 1
-    around.start(2)
+    slow = around.web()
+    slow.status = 500
+    around.start(2, slow)
+    until(lambda: [one.status for one in around.servers(2)] == ["DOWN"])
+    assert usable() == ["last"]
+    assert [around.ask() for _ in range(4)] == [200] * 4
+    assert slow.served == 0
+    slow.status = 200
     around.up(2)
     until(lambda: "last" not in usable())
+
+
+def test_servers_that_others_replace_serve_until_one_of_those_does(watching: Watched) -> None:
+    slow = watching.web()
+    slow.status = 500
+    watching.run(3, slow)
+    watching.api.containers[-1]["Ports"][0]["PrivatePort"] = 8001
+    watching.service["discovery"]["container_port"] = 8001
+    watching.write()
+    watching.said("configuration=changed")
+    until(lambda: [one.status for one in watching.servers(3)] == ["DOWN"])
+    assert [watching.ask() for _ in range(4)] == [200] * 4
+    assert slow.served == 0
+    slow.status = 200
+    watching.is_told(1, "maint")
+    watching.is_told(2, "maint")
+    assert watching.ask() == 200
+    assert slow.served == 1
 
 
 def test_a_default_server_without_an_address_holds_up_nobody(around: Watched, start_haproxy: Start) -> None:

@@ -198,6 +198,33 @@ def test_the_last_simulated_container_is_drained_as_soon_as_another_serves(watch
     watching.said("change=drained", 'cause="another server is usable"')
 
 
+def test_a_server_in_doubt_serves_again_when_the_last_other_simulated_container_dies(watching: Watched) -> None:
+    watching.event(1, "kill", signal="15")
+    watching.is_told(1, "drain")
+    watching.gone(2)
+    watching.event(2, "die")
+    watching.is_told(2, "maint")
+    watching.is_told(1, "ready")
+    assert watching.ask() == 200
+    watching.said("change=readied", 'cause="no other server is usable"')
+    watching.start(3)
+    watching.up(3)
+    watching.is_told(1, "drain")
+
+
+def test_a_server_in_doubt_serves_again_when_the_check_of_the_last_other_one_fails(watching: Watched) -> None:
+    other = watching.start(3)
+    watching.up(3)
+    for number in (1, 2):
+        watching.event(number, "kill", signal="15")
+        watching.is_told(number, "drain")
+    other.status = 500
+    until(lambda: watching.ask() == 200)
+    assert sorted((watching.told(1), watching.told(2))) == ["drain", "ready"]
+    other.status = 200
+    until(lambda: [watching.told(1), watching.told(2)] == ["drain", "drain"])
+
+
 def test_a_simulated_event_is_applied_in_no_time(watching: Watched) -> None:
     begun = time.monotonic()
     watching.event(1, "kill", signal="15")

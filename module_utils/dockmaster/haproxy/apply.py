@@ -275,14 +275,21 @@ def _hold_back(settings: HAProxySettings, wanted: Wanted, before: Running | None
     """After a reload every server counts as up: those that were not before wait for their check again."""
     if before is None or settings.socket_file_path is None:
         return
+    usable = {(state.host, state.port): state.name for state in before.servers.values() if state.usable}
     commands = [
         f"set server {server.path} health down"
         for key, server in wanted.servers.items()
-        if server.checked and not (key in before.servers and before.servers[key].usable)
+        if server.checked and not (before.servers[key].usable if key in before.servers else _is_one_of(usable, server))
     ]
     runtime = Runtime(settings.socket_file_path)
     for first in range(0, len(commands), _AT_ONCE):
         runtime.command("; ".join(commands[first : first + _AT_ONCE]))
+
+
+def _is_one_of(names: Mapping[tuple[str, int], str], server: Server) -> bool:
+    """Whether a server of a new name is one of these, by address: of another section, or with its Docker host named."""
+    before = names.get((server.host, server.port))
+    return before is not None and (server.name.endswith(before) or before.endswith(server.name))
 
 
 _AT_ONCE = 40

@@ -95,6 +95,10 @@ def _signal_master(pid_file: Path) -> None:
     if pid is None:
         raise ReloadFailed(f"{pid_file} names no process")
     try:
+        # The signal ends most programs, and a file that was left behind may name somebody else's.
+        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+        if not name.startswith("haproxy"):
+            raise ReloadFailed(f"process {pid} of {pid_file} is {name}, and not HAProxy")
         os.kill(pid, signal.SIGUSR2)
     except OSError as error:
         raise ReloadFailed(f"process {pid} of {pid_file}: {error.strerror}") from error

@@ -33,6 +33,9 @@ _DONE = re.compile(
 )
 """What a command that changes a server answers when it is done."""
 
+NO_SUCH_SERVER = "No such server"
+"""What it answers, among others, where there is none."""
+
 
 @dataclass(frozen=True)
 class ServerState:
@@ -78,6 +81,11 @@ class ServerState:
         """Whether it gets new traffic."""
         return self.admin == READY and self.status.split(" ")[0] in ("UP", "no")
 
+    @property
+    def passes(self) -> bool:
+        """Whether its check does, or would where it has none, whatever it was told."""
+        return self.status.split(" ")[0] in ("UP", "no", "DRAIN")
+
 
 @dataclass(frozen=True)
 class Running:
@@ -111,7 +119,7 @@ class Runtime:
         self._timeout = timeout
 
     def command(self, line: str) -> str:
-        """Send one command and return the answer; raises RuntimeApiSilent where none comes."""
+        """Send one command and return the answer; raises RuntimeApiSilent where none comes, or not all of it."""
         deadline = time.monotonic() + self._timeout
         answer = bytearray()
         try:
@@ -125,6 +133,8 @@ class Runtime:
                         raise RuntimeApiSilent(f"{self.path}: the answer to {line!r} does not end")
         except OSError as error:
             raise RuntimeApiSilent(f"{self.path}: no answer to {line!r}: {error.strerror or error}") from error
+        if not answer.endswith(b"\n"):
+            raise RuntimeApiSilent(f"{self.path}: the answer to {line!r} was cut off")
         return answer.decode(errors="replace")
 
     def change(self, commands: Sequence[str]) -> None:
@@ -178,8 +188,11 @@ class Runtime:
             return []
         # A frontend may have the section's name too, so it is asked for by its number. One that came or went between
         # the two commands is not looked at this time.
-        rows = _table(self.command(f"show stat {f'#{number}' if section else '-1'} 4 -1"), told)
-        return [_state(row, told[row["pxname"], row["svname"]]) for row in rows]
+        command = f"show stat {f'#{number}' if section else '-1'} 4 -1"
+        try:
+            return [_state(row, told[row["pxname"], row["svname"]]) for row in _table(self.command(command), told)]
+        except (IndexError, KeyError, ValueError) as error:
+            raise RuntimeApiError(f"{self.path}: the answer to {command!r} makes no sense: {error!r}") from error
 
 
 def _info(text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from ..settings import TLS
 HANDSHAKE = 5.0
 """Seconds for each of the peer's answers in a handshake: it needs its processor for those, unlike for a connection."""
 
-_NOT_YET_VALID, _EXPIRED, _REVOKED, _OTHER_NAME = 9, 10, 23, 62
+_NOT_YET_VALID, _EXPIRED, _REVOKED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 23, 62, 64
 """OpenSSL's X509_V_ERR_*."""
 
 _REFUSALS = {
@@ -100,7 +100,7 @@ def reason(tls: TLS, error: BaseException) -> str | None:
             return "its certificate is not valid yet; one of the clocks may be wrong"
         if error.verify_code == _REVOKED:
             return "its certificate is revoked"
-        if error.verify_code == _OTHER_NAME:
+        if error.verify_code in (_OTHER_NAME, _OTHER_ADDRESS):
             return f"its certificate does not have the name {tls.name}"
         return f"its certificate is not signed by a CA of {tls.identity.ca_file} ({error.verify_message})"
     ours = f"it refuses our certificate {tls.identity.certificate_file}"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ..errors import RuntimeApiError, RuntimeApiSilent
 from ..haproxy.changes import DRAINED, Change, add, delete, drain, leave, ready, remove
-from ..haproxy.runtime import DRAIN, MAINT, READY, Running, Runtime, ServerState
+from ..haproxy.runtime import DRAIN, MAINT, NO_SUCH_SERVER, READY, Running, Runtime, ServerState
 from ..haproxy.servers import Key, Server
 
 STAYS_DOWN = 10
@@ -46,6 +46,7 @@ class Balancer:
         self._done = done
         self._servers: dict[Key, ServerState] = {}
         self._new: dict[Key, Server] = {}
+        self._quick: set[Key] = set()
         self._added: deque[float] = deque()
         self._look_again = 0.0
         self._short = False
@@ -57,6 +58,7 @@ class Balancer:
         running = self._runtime.running()
         if running.worker != self.worker:
             self._new.clear()
+            self._quick.clear()
         self.worker, self.deletes = running.worker, running.deletes
         self._servers = dict(running.servers)
         return running
@@ -81,6 +83,9 @@ class Balancer:
                 return
             self._carry_out(change)
             self._servers[server.key] = replace(state, host=server.host, port=server.port, admin=READY)
+            if server.key in self._quick:
+                # It is checked as a new one still.
+                self._new[server.key] = server
 
     def _add(self, server: Server) -> None:
         try:
@@ -96,6 +101,7 @@ class Balancer:
             self.serve(server)
             return
         self._new[server.key] = server
+        self._quick.add(server.key)
         self._servers[server.key] = ServerState(
             server.section, server.name, server.host, server.port, READY, "DOWN", False, 0, 0, 0, 0
         )
@@ -121,6 +127,17 @@ class Balancer:
     def can_spare_one(self, section: str) -> bool:
         """Whether a section has two usable servers: then none is the last, whether it is one of them or not."""
         return self._runtime.usable_servers(section) > 1
+
+    def usable(self) -> Mapping[str, int]:
+        """How many servers of each section get new traffic."""
+        return self._runtime.usable_by_section()
+
+    def drained_that_passes(self, keys: Collection[Key]) -> Key | None:
+        """One of these, all of a section, that HAProxy's check finds well, though it gets no new traffic."""
+        for section in {section for section, _ in keys}:
+            states = self._runtime.servers(section, keys)
+            return min((state.key for state in states if state.admin == DRAIN and state.passes), default=None)
+        return None
 
     def out(self, key: Key) -> None:
         """A server whose container runs no more."""
@@ -207,11 +224,13 @@ class Balancer:
             self._carry_out(delete(key))
         except RuntimeApiSilent:
             raise
-        except RuntimeApiError:
-            # Somebody still holds it.
-            return False
+        except RuntimeApiError as error:
+            # Somebody still holds it, unless a pass was quicker.
+            if NO_SUCH_SERVER not in str(error):
+                return False
         del self._servers[key]
         self._new.pop(key, None)
+        self._quick.discard(key)
         return True
 
     def _carry_out(self, change: Change) -> None:

@@ -193,6 +193,8 @@ class Follower:
                 self._messages.put(Lost(self.server.name, str(error), error.why))
                 with self._changed:
                     self._news = True
+                    for container, heard in chosen.items():
+                        self._pending.setdefault(container, (asked, heard))
                     # The thread that listens finds out when it is back, and has everything asked then.
                     self._changed.wait_for(lambda: self._all or self._ended.is_set(), LONGEST_DELAY)
                     self._all = True

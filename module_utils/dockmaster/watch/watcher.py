@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -31,7 +32,10 @@ from .view import ContainerKey, Placed, View
 IDLE = 1.0
 """Seconds after which the loop goes round even if nothing happens."""
 POSTPONED = 0.1
-"""Seconds between two looks whether a server in doubt is still the last usable one."""
+"""Seconds between two looks whether a server in doubt is still the last usable one, and whether one that nobody wants
+any more still serves for those in its place."""
+ALONE = 1.0
+"""Seconds between two looks whether a service has to do with servers in doubt."""
 FOLLOW = 0.5
 """Seconds from a change to the file that follows it: several changes go into one write."""
 AGAIN = 1.0
@@ -91,6 +95,8 @@ class Watcher:
     def run(self) -> None:
         """Watch until ``end`` is called. What goes wrong is said and tried again; nothing of it ends the loop."""
         while not self._ended.is_set():
+            # Before anything that may take long.
+            self._live()
             message = self._held
             if message is None:
                 with suppress(queue.Empty):
@@ -117,12 +123,17 @@ class Watcher:
         """Begin with a configuration; what was known with another is asked anew."""
         settings.haproxy.run_directory.mkdir(parents=True, exist_ok=True)
         self._stop_following()
+        for gone in self._followers.keys() - settings.docker_servers.keys():
+            with suppress(KeyError):
+                self._metrics.last_answer.remove(gone)
         self._settings = settings
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._held = None
         self._agenda = Agenda()
         self._view = View()
         self._postponed: set[Key] = set()
+        self._resting: set[Key] = set()
+        self._replaced: frozenset[Key] = frozenset()
         self._touched: dict[ContainerKey, float] = {}
         self._lost: dict[str, set[str]] = {}
         self._unclear: dict[str, frozenset[str]] = {}
@@ -163,16 +174,24 @@ class Watcher:
 
     # What is due
 
-    def _see_to_what_is_due(self) -> None:
-        interval, resync = self._notifier.interval, self._settings.watch.resync_interval
+    def _live(self) -> None:
+        interval = self._notifier.interval
         if interval is not None and self._agenda.due("alive", interval):
             self._notifier.alive()
+
+    def _see_to_what_is_due(self) -> None:
+        self._live()
+        resync = self._settings.watch.resync_interval
         if self._agenda.due("reconcile") or (self._began and self._agenda.due("resync", resync)):
             self._reconcile()
         if self._agenda.due("stop_grace"):
             self._end_told()
         if self._agenda.due("postponed"):
             self._settle_postponed()
+        if self._agenda.due("replaced"):
+            self._see_to_the_replaced()
+        if self._resting and self._agenda.due("alone", ALONE):
+            self._bring_back({section for section, _ in self._resting})
         if self._agenda.due("sweep"):
             self._because("its requests are over")
             if self._balancer.sweep(self._unwanted):
@@ -200,9 +219,18 @@ class Watcher:
             self._say(logline(error="no Docker host to follow", configuration="as before"))
         elif settings:
             self._say(logline(configuration="changed", services=len(settings.services)))
-            self._begin(settings)
+            try:
+                self._take_what_waits()
+            finally:
+                self._begin(settings)
             # Root's pass makes the structure so.
             self._agenda.soon("follow")
+
+    def _take_what_waits(self) -> None:
+        """Nobody says again who was told to stop."""
+        with suppress(queue.Empty):
+            while True:
+                self._take(self._messages.get_nowait())
 
     def _failed(self, error: Exception) -> None:
         """Everything is looked at again, and root's pass is asked for what cannot be done at run time."""
@@ -219,7 +247,7 @@ class Watcher:
     def _end_told(self) -> None:
         """Containers that still run long after they were told to stop get traffic again."""
         now = time.monotonic()
-        over = [container for container, until in self._told.items() if until <= now]
+        over = [container for container, stopping in self._told.items() if stopping.until <= now]
         self._because("it still runs after stop_grace")
         for container in over:
             del self._told[container]
@@ -233,7 +261,7 @@ class Watcher:
 
     def _see_to_the_end_of_stop_grace(self) -> None:
         if self._told:
-            self._agenda.soon("stop_grace", min(self._told.values()) - time.monotonic())
+            self._agenda.soon("stop_grace", min(one.until for one in self._told.values()) - time.monotonic())
 
     def _look(self) -> None:
         if self._balancer.restarted():
@@ -262,8 +290,8 @@ class Watcher:
         self._because(event.action, heard.at)
         if event.action in GONE:
             self._touched[container] = heard.at
-            if self._told.pop(container, None):
-                self._say_who_was_told()
+            if container in self._told:
+                self._stops_no_more(container)
             self._follow(self._view.gone(container))
         elif event.action == "pause":
             self._touched[container] = heard.at
@@ -278,12 +306,16 @@ class Watcher:
     def _tells_to_stop(self, heard: Heard) -> bool:
         """Whether a container is about to stop from now on."""
         container = (heard.host, heard.event.container)
-        discoveries = [self._view.placed[key].service.discovery for key in self._view.keys(container)]
+        placed = self._placed(container)
         until = heard.at + self._settings.watch.stop_grace
-        if not any(heard.event.stops(one.stop_signals) for one in discoveries) or until <= time.monotonic():
+        signals = (one.service.discovery.stop_signals for one in placed)
+        if not any(map(heard.event.stops, signals)) or until <= time.monotonic():
             return False
-        self._told[container] = until
+        self._told[container] = draining.Stopping(until, frozenset(one.backend.port for one in placed))
         return True
+
+    def _placed(self, container: ContainerKey) -> list[Placed]:
+        return [self._view.placed[key] for key in self._view.keys(container)]
 
     def _take_answer(self, told: Told) -> None:
         host = told.host
@@ -316,11 +348,15 @@ class Watcher:
             self._followers[host].read_anew()
         for container in begun:
             # Its end may not have been heard of; what it was told before that is over.
-            until = self._told.get((host, container))
-            if until is not None and until - self._settings.watch.stop_grace < events[container].at:
-                del self._told[host, container]
+            stopping = self._told.get((host, container))
+            if stopping and stopping.until - self._settings.watch.stop_grace < events[container].at:
+                self._stops_no_more((host, container))
                 changed.setdefault(container, set()).update(self._view.keys((host, container)))
-                self._say_who_was_told()
+        for container in changed:
+            # Nor its beginning.
+            stopping = self._told.get((host, container))
+            if stopping and stopping.ports.isdisjoint(one.backend.port for one in self._placed((host, container))):
+                self._stops_no_more((host, container))
         for container, heard in events.items():
             # One that was told to stop before anything was known of it.
             if (host, container) not in self._told and self._tells_to_stop(heard):
@@ -330,6 +366,10 @@ class Watcher:
             led = events.get(container)
             self._because(led.event.action if led else "resync", led.at if led else None)
             self._follow(keys)
+
+    def _stops_no_more(self, container: ContainerKey) -> None:
+        del self._told[container]
+        self._say_who_was_told()
 
     def _take_silence(self, lost: Lost) -> None:
         """Losing sight of a Docker host is not the same as its containers being gone."""
@@ -379,6 +419,28 @@ class Watcher:
         if self._postponed:
             self._agenda.soon("postponed", POSTPONED)
 
+    def _bring_back(self, sections: Collection[str]) -> None:
+        """One that is in doubt, where a section has no usable server: a 503 for certain is worse."""
+        usable = self._balancer.usable()
+        for section in sections:
+            resting = {key for key in self._resting if key[0] == section and not self._is_drained(key)}
+            if resting and not usable.get(section) and (key := self._balancer.drained_that_passes(resting)):
+                self._because("no other server is usable")
+                with self._one_at_a_time():
+                    placed = self._view.placed[key]
+                    self._serve(key, placed.service, placed.backend)
+                    self._resting.discard(key)
+                    self._postponed.add(key)
+                    self._agenda.soon("postponed", POSTPONED)
+
+    def _see_to_the_replaced(self) -> None:
+        """Servers that nobody wants any more, and that serve until one of those in their place does."""
+        usable = self._balancer.usable()
+        if any(usable.get(section, 0) > old for section, old in Counter(one for one, _ in self._replaced).items()):
+            self._reconcile("another server is usable")
+        elif self._replaced:
+            self._agenda.soon("replaced", POSTPONED)
+
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         """A server that HAProxy refuses holds up none of the others."""
@@ -391,13 +453,18 @@ class Watcher:
 
     def _settle_one(self, key: Key) -> None:
         self._postponed.discard(key)
+        self._resting.discard(key)
         placed = self._view.placed.get(key)
         if placed is None:
             if not self._sections[key[0]].use_previous_backends:
                 self._balancer.out(key)
+                if self._resting:
+                    self._bring_back({key[0]})
         elif self._serves(placed):
             self._serve(key, placed.service, placed.backend)
-        elif not self._balancer.rest(key):
+        elif self._balancer.rest(key):
+            self._resting.add(key)
+        else:
             self._postponed.add(key)
             self._agenda.soon("postponed", POSTPONED)
 
@@ -408,9 +475,15 @@ class Watcher:
 
     def _serves(self, placed: Placed) -> bool:
         """Whether a container is to get traffic: it is fit, was not told to stop, and is not drained."""
-        if not placed.fit or placed.container in self._told:
+        stopping = self._told.get(placed.container)
+        if not placed.fit or (stopping and placed.backend.port in stopping.ports):
             return False
         return drained.covering(self._drained.marks, placed.backend) is None
+
+    def _is_drained(self, key: Key) -> bool:
+        """Whether the operator wants no new requests for a server."""
+        placed = self._view.placed.get(key)
+        return placed is None or drained.covering(self._drained.marks, placed.backend) is not None
 
     def _reconcile(self, cause: str = "resync") -> None:
         """Hold everything that runs against everything that is known."""
@@ -430,13 +503,19 @@ class Watcher:
                 self._serve(key, self._services[name], backend)
         served = {section for section, _ in wanted}
         passes = self._known_to_passes_alone()
-        self._balancer.let_go(
+        unwanted = [
             key
             for key in running.servers
             if self._unwanted(key)
             and key not in passes
             and not (self._sections[key[0]].use_previous_backends and key[0] not in served)
-        )
+        ]
+        # What takes its place is not checked yet: until then it serves.
+        waits = served - {key[0] for key in wanted if key in running.servers and running.servers[key].usable}
+        self._replaced = frozenset(key for key in unwanted if key[0] in waits and running.servers[key].usable)
+        self._balancer.let_go(key for key in unwanted if key not in self._replaced)
+        if self._replaced:
+            self._agenda.soon("replaced", POSTPONED)
         self._agenda.soon("sweep", SWEEP)
         if self._failures == before:
             self._error, self._again = "", AGAIN

@@ -35,7 +35,9 @@ def test_waits_for_its_healthcheck(host: Host) -> None:
             host, "--health-cmd 'test -e /tmp/well'", "--health-interval 500ms", "--health-start-period 60s"
         )
         within(10, lambda: "starting" in host.check_output("docker ps --filter id=%s", container))
-        assert in_haproxy(host, container) == ""
+        # One that came after it has got its traffic.
+        with started(host):
+            assert in_haproxy(host, container) == ""
         host.check_output("docker exec %s touch /tmp/well", container)
         within(10, lambda: serves(host, container))
         host.check_output("docker rm --force %s", container)
@@ -63,9 +65,12 @@ def test_a_crash_loses_no_request_that_may_be_sent_again(host: Host) -> None:
 
 def test_running_out_of_memory_loses_no_request_that_may_be_sent_again(host: Host) -> None:
     with started(host, "--memory 64m", "--memory-swap 64m") as container, steady(host) as seen:
-        host.run("docker exec %s node -e %s", container, "for (const all = [];;) all.push(Buffer.alloc(1 << 20, 1))")
-        host.run("docker kill %s", container)
+        host.run(
+            f"python3 -c %s http://127.0.0.1:{port(host, container)}/grow",
+            "import sys, urllib.request as u; u.urlopen(sys.argv[1])",
+        )
         within(20, lambda: not in_haproxy(host, container))
+        assert host.check_output("docker inspect --format '{{.State.OOMKilled}}' %s", container) == "true"
     assert seen["failures"] == []
 
 
@@ -109,15 +114,24 @@ def test_a_signal_that_stops_nothing_drains_nothing(host: Host, signal: str) -> 
         assert [one["cause"] for one in log(host, began)] == ["pause", "unpause"]
 
 
+def port(host: Host, container: str) -> str:
+    """Where it is published."""
+    return str(host.check_output("docker port %s 8000", container)).splitlines()[0].rpartition(":")[2]
+
+
 def test_a_request_of_eight_seconds_is_finished(host: Host) -> None:
     with started(host) as container:
-        port = host.check_output("docker port %s 8000", container).splitlines()[0].rpartition(":")[2]
         host.check_output(
             "systemd-run --collect --unit slow-request sh -c %s",
             "for i in 1 2 3; do python3 -c \"import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/slow')"
             '.read().decode())" >> /tmp/slow 2>&1 & done; wait',
         )
-        within(5, lambda: f":{port} " in host.check_output("ss --no-header --tcp --numeric state established"))
+        within(
+            5,
+            lambda: (
+                f":{port(host, container)} " in host.check_output("ss --no-header --tcp --numeric state established")
+            ),
+        )
         host.check_output("docker stop --time 12 %s", container)
         within(20, lambda: host.run("grep --count Hello /tmp/slow").stdout.strip() == "3")
         assert "Error" not in host.check_output("cat /tmp/slow; rm /tmp/slow")
@@ -161,7 +175,13 @@ def test_the_last_usable_server_is_not_drained_on_dockers_word_alone(host: Host)
 
 def test_the_last_container_serves_until_it_is_gone_and_again_when_it_is_back(host: Host) -> None:
     own = host.check_output("docker ps --quiet").split()
-    host.check_output(f"docker stop {' '.join(own)}")
+    with started(host, ON_TERM="ignore") as last:
+        host.check_output(f"docker stop {' '.join(own)}")
+        with steady(host) as seen:
+            host.check_output("docker kill --signal TERM %s", last)
+            within(5, lambda: "is stopping in Docker, and stays" in host.run("dockmaster status").stdout)
+            assert in_haproxy(host, last) == "UP"
+        assert seen["failures"] == []
     assert "no usable server" in host.run("dockmaster status").stdout
     host.check_output(f"docker start {' '.join(own)}")
     within(20, lambda: agrees(host))
