@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import pytest
 from dockmaster import draining
+from dockmaster.watch.agenda import Agenda
+from dockmaster.watch.watcher import ALONE
 from waiting import until
 from watching import Watched, container_id
 
@@ -223,6 +225,29 @@ def test_a_server_in_doubt_serves_again_when_the_check_of_the_last_other_one_fai
     assert sorted((watching.told(1), watching.told(2))) == ["drain", "ready"]
     other.status = 200
     until(lambda: [watching.told(1), watching.told(2)] == ["drain", "drain"])
+
+
+def test_once_all_is_as_it_should_be_nothing_is_due(watching: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    watching.event(1, "kill", signal="15")
+    watching.is_told(1, "drain")
+    watching.gone(2)
+    watching.event(2, "die")
+    watching.is_told(1, "ready")
+    watching.start(3)
+    watching.up(3)
+    watching.gone(1)
+    watching.event(1, "die")
+    watching.is_told(1, "maint")
+    waits: list[float] = []
+    wait, begun = Agenda.wait, time.monotonic()
+
+    def noted(agenda: Agenda, longest: float) -> float:
+        waits.append(wait(agenda, longest))
+        return waits[-1]
+
+    monkeypatch.setattr(Agenda, "wait", noted)
+    # Also after what comes again and again has come twice.
+    until(lambda: len(waits) > 3 and min(waits[-3:]) > 0 and time.monotonic() > begun + 2 * ALONE)
 
 
 def test_a_simulated_event_is_applied_in_no_time(watching: Watched) -> None:

@@ -190,7 +190,7 @@ class Watcher:
             self._settle_postponed()
         if self._agenda.due("replaced"):
             self._see_to_the_replaced()
-        if self._resting and self._agenda.due("alone", ALONE):
+        if self._agenda.due("alone"):
             self._bring_back({section for section, _ in self._resting})
         if self._agenda.due("sweep"):
             self._because("its requests are over")
@@ -432,6 +432,8 @@ class Watcher:
                     self._resting.discard(key)
                     self._postponed.add(key)
                     self._agenda.soon("postponed", POSTPONED)
+        if self._resting:
+            self._agenda.soon("alone", ALONE)
 
     def _see_to_the_replaced(self) -> None:
         """Servers that nobody wants any more, and that serve until one of those in their place does."""
@@ -464,6 +466,7 @@ class Watcher:
             self._serve(key, placed.service, placed.backend)
         elif self._balancer.rest(key):
             self._resting.add(key)
+            self._agenda.soon("alone", ALONE)
         else:
             self._postponed.add(key)
             self._agenda.soon("postponed", POSTPONED)
