@@ -18,7 +18,7 @@ check: .venv/development
 	.venv/bin/python tests/stages.py lint unit
 
 test: .venv/development .cache/bench/plots/installed
-	.venv/bin/python tests/stages.py molecule-default lint unit molecule-used molecule-cluster molecule-sysv bench-smoke
+	.venv/bin/python tests/stages.py molecule-default molecule-cluster molecule-used molecule-sysv lint unit bench-smoke
 
 molecule-%: .venv/development
 	.venv/bin/python tests/stages.py $@

@@ -12,10 +12,9 @@ description:
     into it) has the name V(hidden) and no process id.
 options:
   ports:
-    description: Ports to tell about.
+    description: Ports to tell about; without it, all of them.
     type: list
     elements: int
-    required: true
 attributes:
   check_mode:
     description: Runs in check mode as otherwise; it changes nothing.
@@ -36,15 +35,32 @@ EXAMPLES = r"""
 
 RETURN = r"""
 listeners:
-  description: One entry for each process and port.
+  description: One entry for each process, port and address.
   returned: success
   type: list
   elements: dict
-  sample:
-    - {port: 80, name: nginx, pid: 812}
+  contains:
+    port:
+      description: The port.
+      type: int
+      sample: 80
+    address:
+      description: The address that it listens on; V(0.0.0.0) and V(::) are all of them.
+      type: str
+      sample: 127.0.0.1
+    name:
+      description: The process's name; V(hidden) where it is hidden from here.
+      type: str
+      sample: nginx
+    pid:
+      description: Its id; none where it is hidden.
+      type: int
+      sample: 812
 """
 
-from collections.abc import Iterator
+import ipaddress
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -55,27 +71,33 @@ HIDDEN = "hidden"
 
 def main() -> None:
     """Run the module."""
-    spec = {"ports": {"type": "list", "elements": "int", "required": True}}
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    wanted = set(module.params["ports"])
-    sockets = {inode: port for inode, port in listening() if port in wanted}
-    held = {(port, *holder) for inode, holder in holders(sockets) for port in [sockets[inode]]}
-    nameless = set(sockets.values()) - {port for port, _, _ in held}
-    found = [{"port": port, "name": name, "pid": pid} for port, name, pid in sorted(held)]
-    found += [{"port": port, "name": HIDDEN, "pid": None} for port in sorted(nameless)]
-    module.exit_json(listeners=found)
+    module = AnsibleModule(argument_spec={"ports": {"type": "list", "elements": "int"}}, supports_check_mode=True)
+    wanted = module.params["ports"]
+    sockets = {inode: end for inode, end in listening() if wanted is None or end[0] in wanted}
+    held = {(sockets[inode], holder) for inode, holder in holders(sockets)}
+    nameless = set(sockets.values()) - {end for end, _ in held}
+    found = [(*end, *holder) for end, holder in sorted(held)] + [(*end, HIDDEN, None) for end in sorted(nameless)]
+    module.exit_json(listeners=[dict(zip(("port", "address", "name", "pid"), one, strict=True)) for one in found])
 
 
-def listening() -> Iterator[tuple[str, int]]:
-    """Inode and port of every listening TCP socket, IPv4 and IPv6."""
+def listening() -> Iterator[tuple[str, tuple[int, str]]]:
+    """Inode, port and address of every listening TCP socket, IPv4 and IPv6."""
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         for line in table.read_text().splitlines()[1:] if table.exists() else ():
             fields = line.split()
             if fields[3] == LISTEN:
-                yield fields[9], int(fields[1].rpartition(":")[2], 16)
+                address, _, port = fields[1].partition(":")
+                yield fields[9], (int(port, 16), readable(address))
 
 
-def holders(inodes: dict[str, int]) -> Iterator[tuple[str, tuple[str, int]]]:
+def readable(address: str) -> str:
+    """An address as people write it; the kernel writes words of 32 bits, each in the machine's order of bytes."""
+    words = [int(address[start : start + 8], 16) for start in range(0, len(address), 8)]
+    packed = ipaddress.ip_address(b"".join(word.to_bytes(4, sys.byteorder) for word in words))
+    return str(getattr(packed, "ipv4_mapped", None) or packed)
+
+
+def holders(inodes: Iterable[str]) -> Iterator[tuple[str, tuple[str, int]]]:
     """Inode, name and process id for each process that holds one of the sockets."""
     targets = {f"socket:[{inode}]": inode for inode in inodes}
     for process in Path("/proc").glob("[0-9]*"):

@@ -163,3 +163,24 @@ def test_listeners_info_names_who_listens(folder: Path) -> None:
         assert f'"pid": {os.getpid()}' in output
         assert f'"port": {port}' in output
         assert str(other.getsockname()[1]) not in output
+
+
+def test_listeners_info_names_every_port_with_its_address_where_none_is_asked_for(folder: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.2", 0)) as one,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as two,
+        socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as three,
+    ):
+        output = play(
+            [
+                {"listeners_info": None, "register": "found"},
+                {
+                    "ansible.builtin.debug": {
+                        "msg": "{% for one in found.listeners %}{{ one.port }} on {{ one.address }} {% endfor %}"
+                    }
+                },
+            ],
+            folder,
+        )
+        for socket_of, address in ((one, "127.0.0.2"), (two, "::1"), (three, "::")):
+            assert f"{socket_of.getsockname()[1]} on {address} " in output

@@ -28,7 +28,7 @@ Each row is a fault under a steady client: {RATE} requests a second to each of t
 hosts, on new and on kept connections, one in four a POST. **Lost** is every request that got no complete answer 200
 within {PATIENCE:g} s; none is sent twice. **Moved** are those for which a balancer took no connection, so that nothing
 was sent: the client asked the other balancer, as one that knows both addresses does. The scenario `cluster` writes this
-page (`make molecule-cluster CLUSTER_TESTS="gateway faults"`, then `cp .cache/molecule-cluster/cluster-faults.* docs/`).
+page (`make molecule-cluster`, then `cp .cache/molecule-cluster/cluster-faults.* docs/`).
 
 ![Requests served a second, by Docker host, while things break](cluster-faults.svg)
 
