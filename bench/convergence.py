@@ -31,8 +31,9 @@ def measure(plan: Plan) -> list[Figure]:
             anchor = run(client)
             with start() as system:
                 first_answer(BALANCER, anchor.name)
-                figures += _plain(client, system, plan.starts)
-                figures += _with_healthcheck(client, system, plan.starts)
+                times = plan.starts_polled if system.interval else plan.starts
+                figures += _plain(client, system, times)
+                figures += _with_healthcheck(client, system, times)
             anchor.container.remove(force=True)
             print(f"convergence: {name} done", flush=True)
     return figures

@@ -22,6 +22,7 @@ class Plan:
         systems: which are compared.
         intervals: seconds between the looks of those that look at intervals; None as each comes.
         starts: containers started for convergence.
+        starts_polled: the same for systems that look at intervals: what they take is a matter of those.
         dead: servers that are down.
         dead_seconds: for how long their cost is looked at.
         dead_settled: seconds after which it is looked at again.
@@ -42,11 +43,12 @@ class Plan:
     systems: tuple[str, ...] = ("watch", "cron", "easyhaproxy")
     intervals: int | None = None
     starts: int = 50
+    starts_polled: int = 15
     dead: int = 100
     dead_seconds: float = 8
     dead_settled: float = 30
     churn: int = 200
-    churn_polled: int = 40
+    churn_polled: int = 8
     kinds: tuple[str, ...] = tuple(KINDS)
     stops: int = 20
     ways: tuple[str, ...] = ("published on loopback", "published on the bridge", "own")
@@ -63,6 +65,7 @@ SMOKE = Plan(
     systems=("watch",),
     intervals=1,
     starts=1,
+    starts_polled=1,
     dead=10,
     dead_seconds=0.5,
     dead_settled=0,
@@ -82,6 +85,7 @@ SMOKE = Plan(
 
 SHORT = Plan(
     starts=8,
+    starts_polled=8,
     dead_settled=20,
     churn=60,
     churn_polled=3,
