@@ -60,6 +60,14 @@ def with_options(plain: dict[str, Any], options: str) -> Settings:
     return parse(plain, "test")
 
 
+def two(plain: dict[str, Any], template: str, start_haproxy: Start) -> Settings:
+    """Two servers without checks that get traffic."""
+    settings = with_options(plain, "")
+    make(settings, template, backend(1), backend(2))
+    start_haproxy()
+    return settings
+
+
 @contextmanager
 def open_request(port: int, waiting: socket.socket) -> Iterator[socket.socket]:
     """A request that is under way: its server has it and does not answer yet."""
@@ -241,9 +249,7 @@ def test_a_server_in_doubt_is_drained_and_goes_no_further(
 def test_a_container_that_was_told_to_stop_gets_no_traffic_from_a_pass(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
-    settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
-    start_haproxy()
+    settings = two(plain, template, start_haproxy)
     run = settings.haproxy.run_directory
     draining.save(run, stopping(2))
     assert done(make(settings, template, backend(1), backend(2))) == [("drained", name(2))]
@@ -255,9 +261,7 @@ def test_a_container_that_was_told_to_stop_gets_no_traffic_from_a_pass(
 def test_a_container_that_was_told_to_stop_and_is_reached_elsewhere_has_started_again(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
-    settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
-    start_haproxy()
+    settings = two(plain, template, start_haproxy)
     draining.save(settings.haproxy.run_directory, stopping(2))
     again = backend(2, port=50000)
     assert ("added", again.server_name(with_host=False)) in done(make(settings, template, backend(1), again))
@@ -266,9 +270,7 @@ def test_a_container_that_was_told_to_stop_and_is_reached_elsewhere_has_started_
 def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_gone(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
-    settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
-    start_haproxy()
+    settings = two(plain, template, start_haproxy)
     draining.save(settings.haproxy.run_directory, stopping(2))
     make(settings, template, backend(1), backend(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
@@ -284,9 +286,7 @@ def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_go
 def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
-    settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
-    start_haproxy()
+    settings = two(plain, template, start_haproxy)
     drained.save(drained.file_of(settings.haproxy), (drained.Mark("localhost", backend(2).container_id),))
     make(settings, template, backend(1), backend(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
