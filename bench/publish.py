@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import asdict
@@ -30,7 +31,8 @@ def filled(text: str, results: Results) -> str:
     """The page with a measurement's table and plot between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
     name = results.measurement
     machine = "; ".join(f"{key} {value}" for key, value in results.machine.items())
-    size = "in full" if results.plan == asdict(Plan()) else "with less of everything (`BENCH_SHORT=1`)"
+    # As it reads back.
+    size = "in full" if results.plan == json.loads(json.dumps(asdict(Plan()))) else "with less of everything (`BENCH_SHORT=1`)"
     parts = [
         report.markdown(results),
         f"![{name}](performance/{name}.svg)",
