@@ -32,7 +32,8 @@ def filled(text: str, results: Results) -> str:
     name = results.measurement
     machine = "; ".join(f"{key} {value}" for key, value in results.machine.items())
     # As it reads back.
-    size = "in full" if results.plan == json.loads(json.dumps(asdict(Plan()))) else "with less of everything (`BENCH_SHORT=1`)"
+    full = json.loads(json.dumps(asdict(Plan())))
+    size = "in full" if results.plan == full else "with less of everything (`BENCH_SHORT=1`)"
     parts = [
         report.markdown(results),
         f"![{name}](performance/{name}.svg)",
