@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -234,3 +235,16 @@ def answer(listener: socket.socket, over: threading.Event) -> None:
             connection.settimeout(5)
             if connection.recv(65536):
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+
+def test_a_strangers_process_that_has_the_number_of_a_master_that_is_gone_is_told_nothing(settings: Settings) -> None:
+    # The signal would end it.
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as stranger:
+        settings.haproxy.pid_file.write_text(f"{stranger.pid}\n")
+        until(lambda: Path(f"/proc/{stranger.pid}/comm").read_text() == "cat\n")
+        with pytest.raises(ReloadFailed, match="is cat, and not HAProxy"):
+            process.reload(settings.haproxy)
+        assert stranger.poll() is None
+        assert stranger.stdin
+        stranger.stdin.close()
+        assert stranger.wait(10) == 0
