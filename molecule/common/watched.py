@@ -48,7 +48,7 @@ def in_haproxy(host: Host, container: str) -> str:
 
 
 def tell(host: Host, command: str) -> str:
-    """Say something to HAProxy's runtime socket; its answer."""
+    """Say something to HAProxy's runtime socket, which may be about to listen again; its answer."""
     return str(host.check_output("echo %s | python3 -c %s", command, _SOCKET))
 
 
@@ -78,9 +78,17 @@ def agrees(host: Host) -> bool:
 
 
 _SOCKET = """
-import socket, sys
-connection = socket.socket(socket.AF_UNIX)
-connection.connect('/run/haproxy/admin.sock')
+import socket, sys, time
+deadline = time.monotonic() + 20
+while True:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect('/run/haproxy/admin.sock')
+        break
+    except OSError:
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(0.05)
 connection.sendall(sys.stdin.buffer.read())
 while chunk := connection.recv(65536):
     sys.stdout.buffer.write(chunk)
