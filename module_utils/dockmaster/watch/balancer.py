@@ -132,12 +132,10 @@ class Balancer:
         """How many servers of each section get new traffic."""
         return self._runtime.usable_by_section()
 
-    def drained_that_passes(self, keys: Collection[Key]) -> Key | None:
-        """One of these, all of a section, that HAProxy's check finds well, though it gets no new traffic."""
-        for section in {section for section, _ in keys}:
-            states = self._runtime.servers(section, keys)
-            return min((state.key for state in states if state.admin == DRAIN and state.passes), default=None)
-        return None
+    def drained_that_passes(self, section: str, keys: Collection[Key]) -> Key | None:
+        """One of these servers of a section that HAProxy's check finds well, though it gets no new traffic."""
+        states = self._runtime.servers(section, keys)
+        return min((state.key for state in states if state.admin == DRAIN and state.passes), default=None)
 
     def out(self, key: Key) -> None:
         """A server whose container runs no more."""

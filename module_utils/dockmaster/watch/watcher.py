@@ -424,7 +424,9 @@ class Watcher:
         usable = self._balancer.usable()
         for section in sections:
             resting = {key for key in self._resting if key[0] == section and not self._is_drained(key)}
-            if resting and not usable.get(section) and (key := self._balancer.drained_that_passes(resting)):
+            if resting and not usable.get(section) and (key := self._balancer.drained_that_passes(section, resting)):
+                # Whatever led here has more changes to make.
+                cause = self._cause
                 self._because("no other server is usable")
                 with self._one_at_a_time():
                     placed = self._view.placed[key]
@@ -432,6 +434,7 @@ class Watcher:
                     self._resting.discard(key)
                     self._postponed.add(key)
                     self._agenda.soon("postponed", POSTPONED)
+                self._cause = cause
         if self._resting:
             self._agenda.soon("alone", ALONE)
 
