@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from . import __version__, requested
+from . import __version__
+from .config.file import SettingsFile, load
+from .config.settings import DEFAULT_INTERVAL
 from .errors import DockmasterError, SettingsError
-from .settings import DEFAULT_INTERVAL
-from .settings_file import SettingsFile, load
+from .state import sync_request as requested
 
 CONFIG = "/etc/dockmaster/dockmaster.yml"
 TEMPLATE = "/etc/dockmaster/haproxy.cfg.j2"
@@ -180,17 +181,18 @@ def _sync(options: argparse.Namespace) -> int:
 
 def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False) -> int:
     # What renders is imported where it is needed: the watcher, which always runs, is small without it.
-    from . import summary, sync
-    from .metrics import PassMetrics
+    from . import sync
+    from .report import summary
+    from .report.metrics import PassMetrics
 
     settings = load(options.config)
     figures = None if options.check else settings.watch.metrics_directory
     # A pass of cron's does what the watcher has asked for as well.
     renew = not options.check and (requested.take(settings.haproxy.run_directory) or renew)
     try:
-        report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
+        report = sync.run(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
-        metrics = PassMetrics(figures, settings.docker_servers)
+        metrics = PassMetrics(figures, settings.docker_hosts)
         metrics.passes.labels("failed").inc()
         metrics.save()
         raise
@@ -203,9 +205,9 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
     # Read only now: other passes may have counted meanwhile.
-    metrics = PassMetrics(figures, settings.docker_servers)
+    metrics = PassMetrics(figures, settings.docker_hosts)
     metrics.passes.labels("partly" if report.unknown else "done").inc()
-    for name in settings.docker_servers:
+    for name in settings.docker_hosts:
         if name not in report.unknown:
             metrics.last_answer.labels(name).set_to_current_time()
     for change in report.applied.changes:
@@ -218,8 +220,8 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from .watch.notify import Notifier
-    from .watch.watcher import Watcher
+    from .watch.loop import Watcher
+    from .watch.systemd import Notifier
 
     file = SettingsFile(options.config)
     if file.settings.haproxy.socket_file_path is None:
@@ -272,7 +274,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _drain(options: argparse.Namespace) -> int:
-    from . import drain, drained, status
+    from . import drain, status
+    from .state import drains as drained
 
     settings = load(options.config)
     if options.kind is None:

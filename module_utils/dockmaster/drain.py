@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from . import drained, state, sync
-from .drained import Mark, Marks
+from . import sync
+from .config.settings import Service, Settings
 from .errors import DockmasterError, RuntimeApiError
 from .haproxy.runtime import Runtime, ServerState
 from .haproxy.servers import Key, key_of
 from .lock import folder_locked
-from .model import Backend
-from .settings import Service, Settings
+from .model.endpoint import Endpoint
+from .state import drains as drained
+from .state import last_known as state
+from .state.drains import Drain, Drains
 
 SHORTEST_ID = 4
 """Characters of a container's id that are taken for one."""
@@ -59,7 +61,7 @@ class What:
         host, _, container = name.rpartition("/")
         return cls(host, container)
 
-    def is_one(self, backend: Backend) -> bool:
+    def is_one(self, backend: Endpoint) -> bool:
         """Whether a backend is this, or of this."""
         if self.host and backend.docker_host != self.host:
             return False
@@ -104,8 +106,8 @@ class Outcome:
 
     changed: bool
     message: str
-    before: Marks
-    after: Marks
+    before: Drains
+    after: Drains
     servers: Sequence[Row]
     done: bool = True
 
@@ -195,7 +197,7 @@ def ready(settings: Settings, template: str, what: What, *, wait: float = 0, che
             path = drained.file_of(settings.haproxy)
             drained.save(path, after)
             with _undone(settings, before):
-                sync.one_pass(settings, template, silent=there.silent)
+                sync.run(settings, template, silent=there.silent)
     if not meant:
         host = next((mark for mark in before if not mark.container and mark.docker_host == what.host), None)
         return Outcome(False, f"{what} is not drained{f', but {host} is' if host else ''}", before, before, ())
@@ -219,7 +221,7 @@ class _There:
         fit: servers whose containers Docker holds fit.
     """
 
-    backends: Sequence[tuple[Service, Backend]]
+    backends: Sequence[tuple[Service, Endpoint]]
     silent: Mapping[str, str]
     fit: frozenset[Key]
 
@@ -238,7 +240,7 @@ class _There:
         keys = frozenset(key_of(service, one) for service in settings.services for one in fit[service.name])
         return cls(backends, found.unknown, keys)
 
-    def servers(self, which: Callable[[Backend], bool]) -> dict[Key, Backend]:
+    def servers(self, which: Callable[[Endpoint], bool]) -> dict[Key, Endpoint]:
         """Those for which a condition holds."""
         return {key_of(service, one): one for service, one in self.backends if which(one)}
 
@@ -254,7 +256,7 @@ def _alone(settings: Settings, check_mode: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _undone(settings: Settings, before: Marks) -> Iterator[None]:
+def _undone(settings: Settings, before: Drains) -> Iterator[None]:
     """What fails leaves the marks as they were."""
     try:
         yield
@@ -263,12 +265,12 @@ def _undone(settings: Settings, before: Marks) -> Iterator[None]:
         raise
 
 
-def _mark(settings: Settings, there: _There, what: What) -> Mark:
+def _mark(settings: Settings, there: _There, what: What) -> Drain:
     """What is named, as a mark; raises NotDrained where it is nothing, or not only one thing."""
-    hosts = {*settings.docker_servers, *there.silent}
+    hosts = {*settings.docker_hosts, *there.silent}
     if what.host and what.host not in hosts:
         raise NotDrained(f"there is no Docker host {what.host}; known are {', '.join(sorted(hosts)) or 'none'}")
-    marked = partial(Mark, by=who(), at=time.time())
+    marked = partial(Drain, by=who(), at=time.time())
     if not what.container:
         return marked(what.host)
     found = {
@@ -285,10 +287,10 @@ def _mark(settings: Settings, there: _There, what: What) -> Mark:
     return found.pop()
 
 
-def _means(what: What, mark: Mark, there: _There) -> bool:
+def _means(what: What, mark: Drain, there: _There) -> bool:
     """Whether what is named is drained by this mark, be the container there or not."""
     if not what.container:
-        return mark == Mark(what.host)
+        return mark == Drain(what.host)
     if not mark.container or (what.host and mark.docker_host != what.host):
         return False
     if _is_called(what.container, mark.container, mark.container):
@@ -300,26 +302,26 @@ def _is_called(called: str, name: str, container_id: str) -> bool:
     return called == name or (len(called) >= SHORTEST_ID and container_id.startswith(called))
 
 
-def _try(settings: Settings, template: str, there: _There, mark: Mark, after: Marks) -> None:
+def _try(settings: Settings, template: str, there: _There, mark: Drain, after: Drains) -> None:
     """Raise NotDrained where a service would have no usable server."""
-    report = sync.one_pass(settings, template, check_mode=True, silent=there.silent, marks=after)
+    report = sync.run(settings, template, check_mode=True, silent=there.silent, marks=after)
     _refuse_the_last(there, mark, report)
 
 
-def _apply(settings: Settings, template: str, there: _There, mark: Mark, before: Marks, after: Marks) -> None:
+def _apply(settings: Settings, template: str, there: _There, mark: Drain, before: Drains, after: Drains) -> None:
     drained.save(drained.file_of(settings.haproxy), after)
     with _undone(settings, before):
-        report = sync.one_pass(settings, template, silent=there.silent)
+        report = sync.run(settings, template, silent=there.silent)
         try:
             _refuse_the_last(there, mark, report)
         except NotDrained:
             # Others have become unusable at the same moment: what was drained is as it was before.
             drained.save(drained.file_of(settings.haproxy), before)
-            sync.one_pass(settings, template, silent=there.silent)
+            sync.run(settings, template, silent=there.silent)
             raise
 
 
-def _refuse_the_last(there: _There, mark: Mark, report: sync.Report) -> None:
+def _refuse_the_last(there: _There, mark: Drain, report: sync.Report) -> None:
     of = {"/".join(key): one for key, one in there.servers(mark.covers).items()}
     kept = [server for server in report.kept if server in of]
     if kept:
@@ -340,7 +342,7 @@ def _wait(
         time.sleep(min(LOOK, max(0.0, deadline - time.monotonic())))
 
 
-def _rows(settings: Settings, servers: Mapping[Key, Backend]) -> list[Row]:
+def _rows(settings: Settings, servers: Mapping[Key, Endpoint]) -> list[Row]:
     states = _states(settings)
     return [
         Row(

@@ -7,15 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import drained, draining, remembered, serving, state, sync
-from .drained import Mark
+from . import sync
+from . import traffic as serving
+from .config.settings import Service, Settings
 from .errors import DockmasterError, RuntimeApiError
 from .haproxy import process
 from .haproxy.runtime import MAINT, READY, Runtime, ServerState
 from .haproxy.servers import key_of
-from .model import Backend
-from .settings import Service, Settings
-from .sources import tls
+from .model.endpoint import Endpoint
+from .sources.docker import tls
+from .state import drains as drained
+from .state import history as remembered
+from .state import last_known as state
+from .state import stopping as draining
+from .state.drains import Drain
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Status:
     haproxy: str
     servers: Sequence[ServerRow]
     sources: Sequence[SourceRow]
-    drained: Sequence[Mark]
+    drained: Sequence[Drain]
     refused: Sequence[dict[str, str]]
     problems: Sequence[str]
 
@@ -165,16 +170,16 @@ def of(settings: Settings) -> Status:
     )
 
 
-def _found(settings: Settings, known: state.KnownBackends) -> sync.Found:
+def _found(settings: Settings, known: state.KnownEndpoints) -> sync.Found:
     """What Docker says; here the silence of all hosts is a finding like another. Where playbooks alone ask, it is what
     they heard last."""
-    if not settings.docker_servers:
+    if not settings.docker_hosts:
         heard = {name: [one for one in backends if not one.given_name] for name, backends in known.items()}
         return sync.Found(heard)
     try:
         return sync.ask(settings, known)
     except DockmasterError as error:
-        return sync.Found({}, (), dict.fromkeys(sorted(settings.docker_servers), str(error)))
+        return sync.Found({}, (), dict.fromkeys(sorted(settings.docker_hosts), str(error)))
 
 
 def _states(settings: Settings) -> tuple[list[ServerState] | None, str]:
@@ -191,12 +196,12 @@ def _states(settings: Settings) -> tuple[list[ServerState] | None, str]:
 def _row(
     service: Service,
     key: tuple[str, str],
-    docker: tuple[Backend, str] | None,
+    docker: tuple[Endpoint, str] | None,
     haproxy: ServerState | None,
     found: sync.Found,
     asked: bool,
     before: remembered.Remembered,
-    marks: drained.Marks,
+    marks: drained.Drains,
 ) -> ServerRow:
     """One server of the union of both views."""
     backend, word = docker or (None, "unknown" if found.unknown else "gone")
@@ -251,7 +256,7 @@ def _sources(settings: Settings, found: sync.Found, before: remembered.Remembere
             found.unknown.get(name, ""),
             tls.days_left(server.tls) if server.tls else None,
         )
-        for name, server in sorted(settings.docker_servers.items())
+        for name, server in sorted(settings.docker_hosts.items())
     ]
 
 
@@ -293,7 +298,7 @@ def table(current: Status) -> str:
     return "\n".join(lines)
 
 
-def drained_line(mark: Mark) -> str:
+def drained_line(mark: Drain) -> str:
     """What is drained, who asked for it, and when."""
     return (
         f"drained: {mark}, by {mark.by or 'somebody'} at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(mark.at))}"

@@ -10,22 +10,28 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from . import drained, draining, output, remembered, serving, state, touched
-from .discovery import Known, Listed, backends_of
+from . import traffic as serving
+from .config.settings import DockerHost, Service, Settings
 from .errors import Busy, SourceError
-from .haproxy import config
+from .haproxy import template as config
 from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, Written, apply, plan, predict, running, write
 from .haproxy.runtime import Running
 from .haproxy.servers import Key, by_key, by_service, key_of
 from .lock import folder_locked
-from .model import Backend, Refusal, in_order
-from .settings import DockerServer, Service, Settings
-from .sources.docker import DockerHost
+from .model.endpoint import Endpoint, Rejection, in_order
+from .report import output_files as output
+from .sources.docker.client import DockerClient
+from .sources.docker.discovery import Known, Listed, endpoints_of
+from .state import changed_servers as touched
+from .state import drains as drained
+from .state import history as remembered
+from .state import last_known as state
+from .state import stopping as draining
 
 MAX_PARALLEL = 32
 """Docker hosts asked at one time: one that hangs holds up none of the others."""
 
-Find = Callable[[state.KnownBackends], "Found"]
+Find = Callable[[state.KnownEndpoints], "Found"]
 """Gives what there is, told what was last known."""
 
 GIVEN_ANSWERS = 60.0
@@ -47,10 +53,10 @@ class Found:
         running: ids and names of all containers of each host that was asked and answered.
     """
 
-    backends: Mapping[str, Sequence[Backend]]
-    refused: Sequence[Refusal] = ()
+    backends: Mapping[str, Sequence[Endpoint]]
+    refused: Sequence[Rejection] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
-    doubtful: Mapping[str, Sequence[Backend]] = field(default_factory=dict)
+    doubtful: Mapping[str, Sequence[Endpoint]] = field(default_factory=dict)
     running: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -69,8 +75,8 @@ class Report:
     """
 
     applied: Applied
-    backends: Mapping[str, Sequence[Backend]]
-    refused: Sequence[Refusal]
+    backends: Mapping[str, Sequence[Endpoint]]
+    refused: Sequence[Rejection]
     unknown: Mapping[str, str]
     notes: Sequence[str]
     kept: Sequence[str] = ()
@@ -98,7 +104,7 @@ class Report:
 
 def ask(
     settings: Settings,
-    known: state.KnownBackends | None = None,
+    known: state.KnownEndpoints | None = None,
     timeout: int = 5,
     silent: Mapping[str, str] | None = None,
     *,
@@ -118,13 +124,13 @@ def ask(
     Raises:
         SourceError: none of them answered.
     """
-    asked: dict[DockerServer, list[Service]] = {}
+    asked: dict[DockerHost, list[Service]] = {}
     for service in settings.services:
         for server in service.discovery.servers:
             asked.setdefault(server, []).append(service)
-    backends: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
-    doubtful: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
-    refused: list[Refusal] = []
+    backends: dict[str, list[Endpoint]] = {service.name: [] for service in settings.services}
+    doubtful: dict[str, list[Endpoint]] = {service.name: [] for service in settings.services}
+    refused: list[Rejection] = []
     unknown = dict(silent or {}) if asked else _asked_elsewhere(settings, known or {})
     running: dict[str, frozenset[str]] = {}
     ids: dict[str, dict[str, set[str]]] = {}
@@ -153,7 +159,7 @@ def ask(
     return Found(backends, refused, unknown, doubtful, running)
 
 
-def _asked_elsewhere(settings: Settings, known: state.KnownBackends) -> dict[str, str]:
+def _asked_elsewhere(settings: Settings, known: state.KnownEndpoints) -> dict[str, str]:
     """The Docker hosts that were last known, but for services that have servers of their own in the configuration."""
     hosts = {
         one.docker_host
@@ -164,7 +170,7 @@ def _asked_elsewhere(settings: Settings, known: state.KnownBackends) -> dict[str
     return {host: f"{host} is not asked from here" for host in sorted(hosts)}
 
 
-def one_pass(
+def run(
     settings: Settings,
     template: str,
     find: Find | None = None,
@@ -173,7 +179,7 @@ def one_pass(
     renew: bool = False,
     age: float = GIVEN_ANSWERS,
     silent: Mapping[str, str] | None = None,
-    marks: drained.Marks | None = None,
+    marks: drained.Drains | None = None,
 ) -> Report:
     """Make haproxy.cfg and HAProxy as what is found says.
 
@@ -215,7 +221,7 @@ def one_pass(
         with servers_locked(settings, LOCK_TIMEOUT):
             if find is not None:
                 given = begun(find, spared=touched.since(folder, time.monotonic() - age))
-                if not (given.plan.action == RELOAD and given.wanted.spared and settings.docker_servers):
+                if not (given.plan.action == RELOAD and given.wanted.spared and settings.docker_hosts):
                     return given.done()
                 # A reload puts the file in force, and something has changed since those answers.
                 return begun(partial(ask, settings, lenient=True)).done()
@@ -240,8 +246,8 @@ class _Pass:
 
     settings: Settings
     found: Found
-    backends: Mapping[str, Sequence[Backend]]
-    resting: Mapping[str, Sequence[Backend]]
+    backends: Mapping[str, Sequence[Endpoint]]
+    resting: Mapping[str, Sequence[Endpoint]]
     kept: Sequence[str]
     wanted: Wanted
     running: Running | None
@@ -258,7 +264,7 @@ class _Pass:
         *,
         renew: bool,
         spared: frozenset[Key] = frozenset(),
-        marks: drained.Marks | None = None,
+        marks: drained.Drains | None = None,
     ) -> _Pass:
         known = state.load(settings.haproxy.state_file)
         found = find(known)
@@ -269,8 +275,8 @@ class _Pass:
         there = state.with_last_known(
             {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
         )
-        backends: dict[str, list[Backend]] = {}
-        resting: dict[str, list[Backend]] = {}
+        backends: dict[str, list[Endpoint]] = {}
+        resting: dict[str, list[Endpoint]] = {}
         kept: list[str] = []
         in_doubt: set[Key] = set()
         for service in settings.services:
@@ -328,7 +334,7 @@ class _Pass:
         mine = remembered.load(folder, ("sync",))
         for change in applied.changes:
             mine.changed("/".join(change.server), change.kind, "pass")
-        for name in self.settings.docker_servers:
+        for name in self.settings.docker_hosts:
             if name not in self.found.unknown:
                 mine.answered(name)
         remembered.save(folder, "sync", mine)
@@ -337,16 +343,14 @@ class _Pass:
         """When the hosts that are silent now have last answered."""
         haproxy = self.settings.haproxy
         last = state.answered(haproxy.state_file) | remembered.load(haproxy.run_directory).answers
-        return {
-            name: last[name] for name in self.settings.docker_servers if name in self.found.unknown and name in last
-        }
+        return {name: last[name] for name in self.settings.docker_hosts if name in self.found.unknown and name in last}
 
     def _forget_what_is_gone(self) -> None:
         """What is drained and not there any more is forgotten: a Docker host that left the configuration, a container
         that its host does not list."""
-        path, there, running = drained.file_of(self.settings.haproxy), self.settings.docker_servers, self.found.running
+        path, there, running = drained.file_of(self.settings.haproxy), self.settings.docker_hosts, self.found.running
 
-        def gone(mark: drained.Mark) -> bool:
+        def gone(mark: drained.Drain) -> bool:
             if there and mark.docker_host not in there:
                 return True
             return bool(mark.container) and mark.container not in running.get(mark.docker_host, {mark.container})
@@ -363,9 +367,9 @@ class _Pass:
         return Report(applied, self.backends, found.refused, found.unknown, self.settings.notes, self.kept)
 
 
-def _of_host(server: DockerServer, services: Sequence[Service], ids: Known, timeout: int) -> Listed:
-    host = DockerHost(server.name, server.url, timeout, tls=server.tls)
+def _of_host(server: DockerHost, services: Sequence[Service], ids: Known, timeout: int) -> Listed:
+    host = DockerClient(server.name, server.url, timeout, tls=server.tls)
     try:
-        return backends_of(services, server.name, server.host, host.containers(), known=ids, resolve=host.image_of)
+        return endpoints_of(services, server.name, server.host, host.containers(), known=ids, resolve=host.image_of)
     finally:
         host.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from dockmaster.watch.agenda import Agenda
+from dockmaster.watch.timers import Timers
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_a_thing_is_due_once_at_its_time(clock: list[float]) -> None:
-    agenda = Agenda()
+    agenda = Timers()
     agenda.soon("save", 5)
     assert not agenda.due("save")
     clock[0] += 5
@@ -26,7 +26,7 @@ def test_a_thing_is_due_once_at_its_time(clock: list[float]) -> None:
 
 
 def test_what_is_planned_is_not_put_off(clock: list[float]) -> None:
-    agenda = Agenda()
+    agenda = Timers()
     agenda.soon("save", 1)
     clock[0] += 0.5
     agenda.soon("save", 1)
@@ -35,7 +35,7 @@ def test_what_is_planned_is_not_put_off(clock: list[float]) -> None:
 
 
 def test_what_is_wanted_earlier_is_due_earlier(clock: list[float]) -> None:
-    agenda = Agenda()
+    agenda = Timers()
     agenda.soon("save", 15)
     agenda.soon("save", 1)
     clock[0] += 1
@@ -44,7 +44,7 @@ def test_what_is_wanted_earlier_is_due_earlier(clock: list[float]) -> None:
 
 
 def test_what_comes_again_and_again_begins_now(clock: list[float]) -> None:
-    agenda = Agenda()
+    agenda = Timers()
     assert agenda.due("look", 5)
     assert not agenda.due("look", 5)
     clock[0] += 4.9
@@ -54,7 +54,7 @@ def test_what_comes_again_and_again_begins_now(clock: list[float]) -> None:
 
 
 def test_it_waits_for_the_next_thing_and_no_longer_than_it_may(clock: list[float]) -> None:
-    agenda = Agenda()
+    agenda = Timers()
     assert agenda.wait(1) == 1
     agenda.soon("late", 30)
     assert agenda.wait(1) == 1

@@ -13,18 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dockmaster import drained, draining, sync, touched
+from dockmaster import sync
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import changed_servers as touched
+from dockmaster.state import drains as drained
+from dockmaster.state import stopping as draining
 from waiting import until
 
 Start = Callable[[], None]
 
 
-def backend(number: int, port: int = 49000, **more: Any) -> Backend:
-    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
+def backend(number: int, port: int = 49000, **more: Any) -> Endpoint:
+    return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
 
 
 def name(number: int) -> str:
@@ -32,10 +36,10 @@ def name(number: int) -> str:
 
 
 def make(
-    settings: Settings, template: str, *backends: Backend, doubtful: Sequence[Backend] = (), renew: bool = False
+    settings: Settings, template: str, *backends: Endpoint, doubtful: Sequence[Endpoint] = (), renew: bool = False
 ) -> sync.Report:
     found = sync.Found({"web": backends}, doubtful={"web": doubtful})
-    return sync.one_pass(settings, template, lambda _: found, renew=renew)
+    return sync.run(settings, template, lambda _: found, renew=renew)
 
 
 def stopping(number: int) -> dict[tuple[str, str], draining.Stopping]:
@@ -113,7 +117,7 @@ def test_a_server_stays_until_one_that_takes_its_place_is_checked(
     settings = with_options(plain, "check inter 50ms fall 2 rise 1")
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         one, two = (
-            Backend("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
+            Endpoint("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
             for letter, listener in (("a", first), ("b", second))
         )
         old, new = (backend.server_name(with_host=False) for backend in (one, two))
@@ -131,7 +135,7 @@ def test_a_drained_server_finishes_what_it_has_and_goes_then(
 ) -> None:
     settings = with_options(plain, "")
     with socket.create_server(("127.0.0.1", 0)) as waiting:
-        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        slow = Endpoint("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
         make(settings, template, slow)
         start_haproxy()
         with open_request(plain["services"]["web"]["haproxy"]["port"], waiting):
@@ -149,7 +153,7 @@ def test_a_drain_that_outlives_its_time_ends_and_cuts_nothing(
     plain["haproxy"]["drain_timeout"] = 1
     settings = with_options(plain, "")
     with socket.create_server(("127.0.0.1", 0)) as waiting:
-        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        slow = Endpoint("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
         make(settings, template, slow)
         start_haproxy()
         until(lambda: runtime(settings).servers()[0].since > 1)
@@ -287,7 +291,7 @@ def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = two(plain, template, start_haproxy)
-    drained.save(drained.file_of(settings.haproxy), (drained.Mark("localhost", backend(2).container_id),))
+    drained.save(drained.file_of(settings.haproxy), (drained.Drain("localhost", backend(2).container_id),))
     make(settings, template, backend(1), backend(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
     assert make(settings, template, backend(2)).kept == []
@@ -324,7 +328,7 @@ def test_a_server_that_was_down_waits_for_its_check_after_a_reload(
     plain["services"]["web"]["haproxy"]["listen"] = ["mode http"]
     settings = with_options(plain, "check inter 100ms fall 1 rise 1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        up = Backend("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
+        up = Endpoint("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
         make(settings, template, up, backend(1))
         start_haproxy()
         until(lambda: state(settings, 1).status == "DOWN")
@@ -359,7 +363,7 @@ def test_a_hosts_name_is_dialled_by_its_address(plain: dict[str, Any], template:
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    named = Backend("localhost", "a" * 64, "localhost", 49001)
+    named = Endpoint("localhost", "a" * 64, "localhost", 49001)
     assert make(settings, template, named).applied.action == "runtime"
     (server,) = runtime(settings).servers()
     assert server.host in ("127.0.0.1", "::1")
@@ -372,7 +376,7 @@ def test_a_hosts_name_without_an_address_is_left_to_the_file(
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    named = Backend("localhost", "a" * 64, "no-such-host.invalid", 49001)
+    named = Endpoint("localhost", "a" * 64, "no-such-host.invalid", 49001)
     applied = make(settings, template, named).applied
     assert (applied.action, applied.reason.split(":")[0]) == ("reload", "web/aaaaaaaaaaaa_49001")
     assert make(settings, template, named).applied.action == "none"

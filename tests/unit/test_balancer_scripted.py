@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
-from dockmaster.haproxy.changes import Change
+from dockmaster.haproxy.commands import Change
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.haproxy.servers import Server
-from dockmaster.watch.balancer import FIRST_CHECKS, STAYS_DOWN, Balancer
+from dockmaster.watch.servers import FIRST_CHECKS, STAYS_DOWN, Balancer
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 OPTIONS = "check inter 2s downinter 1s fall 2 rise 1"

@@ -15,9 +15,9 @@ import yaml
 from ansible_runs import play
 from conftest import ROOT, TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster.haproxy.config import context, render
+from dockmaster.config.parse import parse
 from dockmaster.haproxy.servers import by_service
-from dockmaster.settings import parse
+from dockmaster.haproxy.template import context, render
 from dockmaster.sync import ask
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"

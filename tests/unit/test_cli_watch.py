@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import TEMPLATE, Run
-from dockmaster import requested
+from dockmaster.state import sync_request as requested
 from waiting import until
 from watching import Watched
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from docker_api import SimulatedDocker, simulated_docker
+from dockmaster.config.parse import parse
 from dockmaster.errors import SourceError
-from dockmaster.settings import parse
-from dockmaster.sources import docker
-from dockmaster.sources.docker import DockerHost
+from dockmaster.sources.docker import client as docker
+from dockmaster.sources.docker.client import DockerClient
 from dockmaster.sync import ask
 
 
@@ -22,7 +22,7 @@ def api() -> Iterator[SimulatedDocker]:
 
 
 def listed(api: SimulatedDocker, timeout: int = 5) -> list[Any]:
-    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}", timeout)
+    host = DockerClient("web1", f"tcp://127.0.0.1:{api.port}", timeout)
     try:
         return host.containers()
     finally:
@@ -80,7 +80,7 @@ def test_a_simulated_answer_that_is_no_list_is_an_error(api: SimulatedDocker, co
 def test_nobody_there_is_an_error_that_names_host_and_address(free_port: Any) -> None:
     port = free_port()
     with pytest.raises(SourceError, match=rf"Docker host web1 \(tcp://127.0.0.1:{port}\).*Connection refused"):
-        DockerHost("web1", f"tcp://127.0.0.1:{port}").containers()
+        DockerClient("web1", f"tcp://127.0.0.1:{port}").containers()
 
 
 def test_a_proxy_of_the_environment_is_not_used(api: SimulatedDocker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_a_simulated_host_that_hesitates_has_one_time_out_for_all_images(
 def test_a_simulated_list_is_told_again_only_when_it_says_something_new(
     api: SimulatedDocker, recorded: list[dict[str, Any]]
 ) -> None:
-    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}")
+    host = DockerClient("web1", f"tcp://127.0.0.1:{api.port}")
     first = {**recorded[0], "Status": "Up 2 minutes"}
     api.containers = [first]
     assert host.containers_unless_as_before() == [first]

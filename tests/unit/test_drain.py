@@ -12,11 +12,12 @@ import pytest
 from ansible_runs import play
 from conftest import TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster import drain, drained
+from dockmaster import drain
+from dockmaster.config.file import load
 from dockmaster.drain import NotDrained, Outcome, What
-from dockmaster.drained import Mark
 from dockmaster.errors import DockmasterError
-from dockmaster.settings_file import load
+from dockmaster.state import drains as drained
+from dockmaster.state.drains import Drain
 from waiting import until
 from watching import Watched, container_id, entry
 from web_server import WebServer
@@ -346,13 +347,13 @@ def test_a_watcher_drains_by_the_file_alone(two: Two) -> None:
     """A pass that has no more come to it."""
     two.around.watch()
     path = drained.file_of(two.around.settings.haproxy)
-    drained.save(path, [Mark("one")])
+    drained.save(path, [Drain("one")])
     two.is_told(one1="drain")
     # The last usable one stays, until there is another.
-    drained.save(path, [Mark("one"), Mark("two", "web-2")])
+    drained.save(path, [Drain("one"), Drain("two", "web-2")])
     until(lambda: two.around.runtime.usable_servers("web") == 1)
     two.is_told(two2="ready")
-    drained.save(path, [Mark("two", "web-2")])
+    drained.save(path, [Drain("two", "web-2")])
     two.is_told(one1="ready", two2="drain")
     two.around.said("change=drained", "docker_host=two", "cause=operator")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster import status, sync, touched
-from dockmaster.model import Backend
+from dockmaster import status, sync
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import changed_servers as touched
 from waiting import until
 from watching import Watched, container_id, entry
 
@@ -67,15 +68,15 @@ def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
     around.stop()
 
 
-def given(*answered: str) -> dict[str, list[Backend]]:
+def given(*answered: str) -> dict[str, list[Endpoint]]:
     """What a playbook has heard from these."""
     ids = {"one": container_id(1), "two": container_id(2)}
-    return {"web": [Backend(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
+    return {"web": [Endpoint(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
 
 
 def test_a_playbooks_pass_keeps_a_silent_host_only_while_it_is_of_the_group(around: Watched, template: str) -> None:
     def apply(unknown: dict[str, str], *answered: str) -> sync.Report:
-        return sync.one_pass(around.settings, template, lambda _: sync.Found(given(*answered), unknown=unknown))
+        return sync.run(around.settings, template, lambda _: sync.Found(given(*answered), unknown=unknown))
 
     apply({}, "one", "two")
     assert hosts(apply({"two": "no answer"}, "one")) == {"one", "two"}
@@ -94,7 +95,7 @@ def test_what_the_watcher_did_since_a_playbook_asked_stays(
     only_the_first: dict[str, Any] = {
         "web": [one for one in around.sync().backends["web"] if one.container_id == container_id(1)]
     }
-    sync.one_pass(around.settings, template, lambda _: sync.Found(only_the_first), age=age)
+    sync.run(around.settings, template, lambda _: sync.Found(only_the_first), age=age)
     assert (around.told(2) == "ready") is spared
 
 
@@ -105,8 +106,8 @@ def test_status_tells_what_playbooks_heard_where_they_alone_ask(
     around.service["discovery"]["servers"] = []
     around.write()
     web = around.web()
-    heard = {"web": [Backend("one", container_id(1), "127.0.0.1", web.port, "web-1")]}
-    sync.one_pass(around.settings, template, lambda _: sync.Found(heard))
+    heard = {"web": [Endpoint("one", container_id(1), "127.0.0.1", web.port, "web-1")]}
+    sync.run(around.settings, template, lambda _: sync.Found(heard))
     start_haproxy()
     until(lambda: around.runtime.usable_servers("web") == 1)
     told = status.of(around.settings)

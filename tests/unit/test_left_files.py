@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster import draining, remembered, requested
-from dockmaster.draining import Stopping
-from dockmaster.remembered import Remembered
+from dockmaster.state import history as remembered
+from dockmaster.state import stopping as draining
+from dockmaster.state import sync_request as requested
+from dockmaster.state.history import Remembered
+from dockmaster.state.stopping import Stopping
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dockmaster import state
-from dockmaster.model import Backend
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import last_known as state
 
 
-def backend(host: str, number: int) -> Backend:
-    return Backend(host, f"{number:x}" * 64, "127.0.0.1", 49000 + number)
+def backend(host: str, number: int) -> Endpoint:
+    return Endpoint(host, f"{number:x}" * 64, "127.0.0.1", 49000 + number)
 
 
 def test_what_changed_in_the_file_is_read_again_and_told_by_host(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from dockmaster import draining, requested
+from dockmaster.state import stopping as draining
+from dockmaster.state import sync_request as requested
 from waiting import until
 from watching import Watched
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dockmaster import requested
 from dockmaster.haproxy import process
-from dockmaster.watch import watcher
+from dockmaster.state import sync_request as requested
+from dockmaster.watch import loop as watcher
 from waiting import until
 from watching import Watched, container_id
 

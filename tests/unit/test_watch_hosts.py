@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from docker_api import simulated_docker
-from dockmaster import remembered, state, status
+from dockmaster import status
+from dockmaster.state import history as remembered
+from dockmaster.state import last_known as state
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 from watching import Watched, container_id, entry

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from dockmaster import draining
-from dockmaster.watch.agenda import Agenda
-from dockmaster.watch.watcher import ALONE
+from dockmaster.state import stopping as draining
+from dockmaster.watch.loop import ALONE
+from dockmaster.watch.timers import Timers
 from waiting import until
 from watching import Watched, container_id
 
@@ -239,13 +239,13 @@ def test_once_all_is_as_it_should_be_nothing_is_due(watching: Watched, monkeypat
     watching.event(1, "die")
     watching.is_told(1, "maint")
     waits: list[float] = []
-    wait, begun = Agenda.wait, time.monotonic()
+    wait, begun = Timers.wait, time.monotonic()
 
-    def noted(agenda: Agenda, longest: float) -> float:
+    def noted(agenda: Timers, longest: float) -> float:
         waits.append(wait(agenda, longest))
         return waits[-1]
 
-    monkeypatch.setattr(Agenda, "wait", noted)
+    monkeypatch.setattr(Timers, "wait", noted)
     # Also after what comes again and again has come twice.
     until(lambda: len(waits) > 3 and min(waits[-3:]) > 0 and time.monotonic() > begun + 2 * ALONE)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
+from ..config.settings import HAProxySettings
 from ..errors import ReloadFailed, RuntimeApiError, RuntimeApiSilent
-from ..settings import HAProxySettings
 from . import process
-from .changes import DELETED, Change, changes, delete, leave, unwanted
-from .config import MANAGED
+from .commands import DELETED, Change, changes, delete, leave, unwanted
 from .runtime import MAINT, Running, Runtime
 from .servers import Key, Server
+from .template import MANAGED
 
 NONE = "none"
 WRITE = "write"
