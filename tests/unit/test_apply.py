@@ -23,6 +23,7 @@ from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.lock import folder_locked
 from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from waiting import until
 
 Start = Callable[[], None]
@@ -33,7 +34,7 @@ def backend(number: int, port: int = 49000) -> Endpoint:
 
 
 def make(settings: Settings, template: str, *backends: Endpoint, check_mode: bool = False) -> sync.Report:
-    return sync.run(settings, template, lambda _: sync.Found({"web": backends}), check_mode=check_mode)
+    return sync.run(settings, template, finds(settings, {"web": backends}), check_mode=check_mode)
 
 
 def names(settings: Settings) -> set[str]:
@@ -179,10 +180,10 @@ def test_one_pass_at_a_time(settings: Settings, template: str, monkeypatch: pyte
 def test_an_unknown_host_keeps_its_last_known_servers(settings: Settings, template: str) -> None:
     other = Endpoint("other", "f" * 64, "127.0.0.1", 50000)
     make(settings, template, backend(1), other)
-    report = sync.run(settings, template, lambda _: sync.Found({"web": [backend(2)]}, unknown={"other": "no answer"}))
-    assert report.backends["web"] == sorted([backend(2), other])
-    gone = sync.run(settings, template, lambda _: sync.Found({"web": [backend(2)]}))
-    assert gone.backends["web"] == [backend(2)]
+    report = sync.run(settings, template, finds(settings, {"web": [backend(2)]}, unreachable={"other": "no answer"}))
+    assert report.endpoints["web"] == sorted([backend(2), other])
+    gone = sync.run(settings, template, finds(settings, {"web": [backend(2)]}))
+    assert gone.endpoints["web"] == [backend(2)]
 
 
 def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:

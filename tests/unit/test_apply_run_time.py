@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from findings import finds
 from dockmaster import sync
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import Settings
@@ -38,8 +39,8 @@ def name(number: int) -> str:
 def make(
     settings: Settings, template: str, *backends: Endpoint, doubtful: Sequence[Endpoint] = (), renew: bool = False
 ) -> sync.Report:
-    found = sync.Found({"web": backends}, doubtful={"web": doubtful})
-    return sync.run(settings, template, lambda _: found, renew=renew)
+    found = finds(settings, {"web": backends}, {"web": doubtful})
+    return sync.run(settings, template, found, renew=renew)
 
 
 def stopping(number: int) -> dict[tuple[str, str], draining.Stopping]:
@@ -231,11 +232,12 @@ def test_the_last_usable_server_stays_though_docker_holds_it_unfit(
     make(settings, template, backend(1), backend(2))
     start_haproxy()
     report = make(settings, template, backend(1), doubtful=[backend(2)])
-    assert (done(report), report.kept) == ([("drained", name(2))], [])
+    assert (done(report), report.last_usable) == ([("drained", name(2))], [])
     assert state(settings, 2).admin == "drain"
     report = make(settings, template, doubtful=[backend(1), backend(2)])
-    assert (done(report), report.kept) == ([], [f"web/{name(1)}"])
-    assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("readied", name(2))]
+    # Both run, and HAProxy's checks pass: all that can serve does, so that one does not bear it alone.
+    assert (done(report), report.last_usable) == ([("readied", name(2))], [f"web/{name(1)}", f"web/{name(2)}"])
+    assert make(settings, template, doubtful=[backend(1), backend(2)]).applied.action == "none"
     assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("drained", name(1))]
 
 
@@ -280,7 +282,7 @@ def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_go
     runtime(settings).change([f"set server web/{name(1)} state maint"])
     report = make(settings, template, backend(2))
     assert done(report) == [("readied", name(2))]
-    assert report.kept == [f"web/{name(2)}"]
+    assert report.last_usable == [f"web/{name(2)}"]
     # As long as there is no other.
     assert ("drained", name(2)) in done(make(settings, template, backend(1), backend(2))) + done(
         make(settings, template, backend(1), backend(2))
@@ -294,7 +296,7 @@ def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
     drained.save(drained.file_of(settings.haproxy), (drained.Drain("localhost", backend(2).container_id),))
     make(settings, template, backend(1), backend(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
-    assert make(settings, template, backend(2)).kept == []
+    assert make(settings, template, backend(2)).last_usable == []
     assert state(settings, 2).admin == "drain"
 
 

@@ -15,6 +15,7 @@ from dockmaster.haproxy import apply as applying
 from dockmaster.haproxy import process
 from dockmaster.haproxy.apply import Plan
 from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 
@@ -40,7 +41,7 @@ def settings(plain: dict[str, Any]) -> Settings:
 @pytest.fixture
 def haproxy(settings: Settings, template: str) -> Iterator[ScriptedHAProxy]:
     with scripted_haproxy(settings.haproxy.config_file_path.with_name("haproxy.sock")) as scripted:
-        report = sync.run(settings, template, lambda _: sync.Found({}), check_mode=True)
+        report = sync.run(settings, template, finds(settings, {}), check_mode=True)
         found = re.search(r'description "dockmaster (\w+)"', report.applied.after)
         assert found
         scripted.structure = found[1]
@@ -49,7 +50,7 @@ def haproxy(settings: Settings, template: str) -> Iterator[ScriptedHAProxy]:
 
 
 def make(settings: Settings, template: str, *backends: Endpoint) -> sync.Report:
-    return sync.run(settings, template, lambda _: sync.Found({"web": backends}))
+    return sync.run(settings, template, finds(settings, {"web": backends}))
 
 
 def test_a_scripted_haproxy_that_can_wait_has_its_dead_servers_deleted(
@@ -89,7 +90,7 @@ def test_a_scripted_haproxy_that_cannot_wait_is_never_asked_to_delete(
 
 def planned(settings: Settings, template: str, *backends: Endpoint) -> Plan:
     """What a pass would do."""
-    applied = sync.run(settings, template, lambda _: sync.Found({"web": backends}), check_mode=True).applied
+    applied = sync.run(settings, template, finds(settings, {"web": backends}), check_mode=True).applied
     return Plan(applied.action, applied.before, applied.changes, applied.reason)
 
 

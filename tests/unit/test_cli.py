@@ -18,7 +18,7 @@ from docker_api import SimulatedDocker, simulated_docker
 from dockmaster.config.parse import parse
 from dockmaster.haproxy.servers import by_service
 from dockmaster.haproxy.template import context, render
-from dockmaster.sync import ask
+from dockmaster.snapshot import Snapshot
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
 
@@ -46,7 +46,7 @@ def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, tem
     second = run("sync", "--config", config, "--template", TEMPLATE)
     assert second.stdout == "dockmaster: nothing to do\n"
     settings = parse(yaml.safe_load(config.read_text()), "test")
-    engine = render(template, context(settings, by_service(settings, ask(settings).backends), template))
+    engine = render(template, context(settings, by_service(settings, Snapshot.taken(settings).serving), template))
     assert (folder / "haproxy.cfg").read_bytes() == engine.encode()
 
 

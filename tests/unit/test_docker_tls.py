@@ -17,6 +17,7 @@ from docker_api import SimulatedDocker, simulated_docker
 from dockmaster import status
 from dockmaster.config.settings import TLS, Identity
 from dockmaster.errors import SourceError
+from dockmaster.report.status_table import table
 from dockmaster.sources.docker import tls as secured
 from dockmaster.sources.docker.client import DockerClient
 from waiting import until
@@ -325,4 +326,4 @@ def test_status_tells_the_days_left_of_our_certificate(
     tls.identity.certificate_file.write_text("nonsense")
     current = status.of(secure.settings)
     assert current.sources[0].certificate_days is None
-    assert "cannot be used" in status.table(current)
+    assert "cannot be used" in table(current)

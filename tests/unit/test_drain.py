@@ -14,7 +14,7 @@ from conftest import TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
 from dockmaster import drain
 from dockmaster.config.file import load
-from dockmaster.drain import NotDrained, Outcome, What
+from dockmaster.drain import NotDrained, Outcome, Target
 from dockmaster.errors import DockmasterError
 from dockmaster.state import drains as drained
 from dockmaster.state.drains import Drain
@@ -43,10 +43,10 @@ class Two:
     template: str
 
     def drain(self, kind: str, name: str, **options: Any) -> Outcome:
-        return drain.drain(self.around.settings, self.template, What.named(kind, name), **options)
+        return drain.drain(self.around.settings, self.template, Target.named(kind, name), **options)
 
     def ready(self, kind: str, name: str, **options: Any) -> Outcome:
-        return drain.ready(self.around.settings, self.template, What.named(kind, name), **options)
+        return drain.ready(self.around.settings, self.template, Target.named(kind, name), **options)
 
     def told(self) -> dict[str, str]:
         """What HAProxy was told of each container that it has: by host and number."""
@@ -146,7 +146,7 @@ def test_the_last_usable_server_is_not_drained_and_nothing_is_changed(
     for kind, name in (("host", "two"), ("container", "web-2")):
         with pytest.raises(NotDrained, match=r"without web/two_020202020202_\d+ \(web-2\) the service has no") as error:
             prepared.drain(kind, name)
-        assert [name.split("_")[1] for name in error.value.kept] == ["02" * 6]
+        assert [name.split("_")[1] for name in error.value.last_usable] == ["02" * 6]
     assert prepared.marks() == ["one"]
     assert (prepared.told() if running else {}) == before
 
@@ -267,7 +267,7 @@ def test_it_waits_until_requests_are_over_and_says_how_many_are_left(two: Two) -
 
 def test_a_pass_that_fails_leaves_nothing_drained(two: Two) -> None:
     with pytest.raises(DockmasterError, match="the template"):
-        drain.drain(two.around.settings, "{{ nothing }}", What("one"))
+        drain.drain(two.around.settings, "{{ nothing }}", Target("one"))
     assert two.marks() == []
     two.around.service["haproxy"]["listen"].append("no such keyword")
     two.around.write()
@@ -442,7 +442,7 @@ def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: 
                         "checked.changed and drained.changed and not again.changed and ready.changed",
                         "drained.servers[0].haproxy == 'drain, DRAIN' and drained.servers[0].sessions == 0",
                         "drained.drained[0].docker_host == 'one' and drained.diff.after == 'one\n'",
-                        "last is failed and last.kept | length == 1 and 'is not drained: without' in last.msg",
+                        "last is failed and last.last_usable | length == 1 and 'is not drained: without' in last.msg",
                         "ready.drained == [] and ready.done",
                     ]
                 }

@@ -19,6 +19,7 @@ from dockmaster.config.settings import Settings
 from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from server_values import Values, server_values
 from waiting import until
 
@@ -152,13 +153,13 @@ def both() -> Iterator[Both]:
 
 def compared(settings: Settings, template: str, found: dict[str, list[Endpoint]]) -> Iterator[Both]:
     paths = settings.haproxy
-    sync.run(settings, template, lambda _: sync.Found({}))
+    sync.run(settings, template, finds(settings, {}))
     command = [process.installed() or "haproxy", "-W", "-f", str(paths.config_file_path), "-p", str(paths.pid_file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as haproxy:
         try:
             until(lambda: Path(str(paths.socket_file_path)).exists() and process.running(paths))
             runtime = Runtime(str(paths.socket_file_path))
-            applied = sync.run(settings, template, lambda _: sync.Found(found)).applied
+            applied = sync.run(settings, template, finds(settings, found)).applied
             assert (applied.action, applied.reason) == ("runtime", "")
             added, before = settled_values(runtime), runtime.info()["Pid"]
             process.reload(paths)

@@ -101,7 +101,7 @@ running = {"Id": "a" * 64, "State": "running", "Image": "local/nodeapp"}
 def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[Any]) -> None:
     answer = json.loads(json.dumps(listed))
     said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", answer)
-    backends, refused = said.backends, said.refused
+    backends, refused = said.endpoints, said.rejected
     text = render(TEXT, context(WANTED, by_service(WANTED, backends), TEXT))
     without = render(TEXT, context(WANTED, by_service(WANTED, {}), TEXT))
     with tempfile.TemporaryDirectory(prefix="dm") as folder:
@@ -119,6 +119,6 @@ def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[A
 @given(st.text() | st.binary().map(lambda data: data.decode(errors="replace")))
 def test_text_that_is_no_list_is_never_more_than_a_refusal(text: str) -> None:
     said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", [text])
-    backends, refused = said.backends, said.refused
+    backends, refused = said.endpoints, said.rejected
     assert not any(backends.values())
     assert len(refused) == 1

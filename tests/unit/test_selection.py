@@ -33,8 +33,7 @@ def found(
     discovery = {"container_port": 8000, **(more or {})}
     services = parse({"services": {"web": {"discovery": discovery}}}, "test").services
     said = endpoints_of(services, "localhost", "127.0.0.1", listed, **options)
-    backends, refused = said.backends, said.refused
-    return backends["web"], refused
+    return list(said.endpoints["web"]), list(said.rejected)
 
 
 def serves(entry: dict[str, Any], **discovery: Any) -> bool:
@@ -203,7 +202,7 @@ def test_the_same_id_twice_is_named_and_serves_once() -> None:
 def test_one_container_serves_several_services_once_each() -> None:
     discovery = {"image_name": "local/nodeapp", "container_port": 8000}
     services = parse({"services": {name: {"discovery": discovery} for name in ("a", "b")}}, "test").services
-    backends = endpoints_of(services, "localhost", "127.0.0.1", [container()]).backends
+    backends = endpoints_of(services, "localhost", "127.0.0.1", [container()]).endpoints
     assert [len(backends[name]) for name in ("a", "b")] == [1, 1]
 
 

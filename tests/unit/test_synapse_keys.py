@@ -16,6 +16,7 @@ from dockmaster.errors import SettingsError
 from dockmaster.haproxy.servers import by_service
 from dockmaster.haproxy.template import context, render
 from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from test_rendering import accepted
 
 ONE = Endpoint("localhost", "1" * 64, "127.0.0.1", 49001, "app-1", "local/nodeapp")
@@ -168,8 +169,8 @@ def test_a_disabled_service_is_left_out() -> None:
 
 
 def passed(wanted: Settings, template: str, *found: Endpoint) -> list[str]:
-    report = sync.run(wanted, template, lambda _: sync.Found({"web": found}))
-    return [one.address for one in report.backends["web"]]
+    report = sync.run(wanted, template, finds(wanted, {"web": found}))
+    return [one.address for one in report.endpoints["web"]]
 
 
 def test_default_servers_serve_while_none_is_found(folder: Path, template: str) -> None:
@@ -188,7 +189,7 @@ def test_method_base_has_default_servers_only(folder: Path, template: str) -> No
     default = [{"host": "127.0.0.9", "port": 80}]
     wanted = settings({"port": 8080}, top, default_servers=default, discovery={"method": "base"})
     report = sync.run(wanted, template)
-    assert [one.address for one in report.backends["web"]] == ["127.0.0.9:80"]
+    assert [one.address for one in report.endpoints["web"]] == ["127.0.0.9:80"]
 
 
 def test_previous_backends_stay_only_where_they_are_asked_to(folder: Path, template: str) -> None:

@@ -267,7 +267,7 @@ def _haproxy(section: Section, output_directory: Path | None, notes: list[str]) 
         reload_command=section.text("reload_command", default=None),
         pid_file=section.path("pid_file", default="/run/haproxy.pid"),
         socket_file_path=template["socket"],
-        state_file=section.path("state_file", default="/var/lib/dockmaster/backends.json"),
+        state_file=section.path("state_file", default="/var/lib/dockmaster/last_known.json"),
         run_directory=section.path("run_directory", default="/run/dockmaster"),
         drain_timeout=section.whole("drain_timeout", default=60, minimum=0),
         dead_servers=section.whole("dead_servers", default=1000, minimum=0),

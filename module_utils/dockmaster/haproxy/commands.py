@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..errors import RuntimeApiError
 from ..model.endpoint import ip_address, joined
-from .runtime import DRAIN, READY, Running, ServerState
+from .runtime import DRAIN, MAINT, READY, Running, ServerState
 from .servers import Key, Server
 
 ADDED = "added"
@@ -108,51 +108,49 @@ def leave(state: ServerState, *, drain_timeout: float) -> Change | None:
     return None
 
 
-def changes(
-    wanted: Mapping[Key, Server],
-    sections: Collection[str],
-    running: Running,
-    drain_timeout: float,
-    in_doubt: Collection[Key] = (),
-) -> Iterator[Change]:
-    """What has to be done so that the sections have the wanted servers and no others get traffic.
-
-    A server that is not wanted any more stays as long as none of those that are wanted in its place is usable.
+def step(wanted: str, server: Server | None, state: ServerState | None, drain_timeout: float) -> Change | None:
+    """The next change of one server from what it is to what is wanted of it; None if there is none.
 
     Args:
-        wanted: the servers that are to get traffic.
-        sections: those that are ours.
+        wanted: ``serve``, ``drain``, ``leave`` or ``remove``.
+        server: as it is to be; needed where it is to serve.
+        state: as it is; None if HAProxy has no such server.
+        drain_timeout: seconds that a server that leaves may finish its requests in.
+
+    Raises:
+        RuntimeApiError: its options or its address cannot be given at run time.
+    """
+    if wanted == "serve" and server is not None:
+        return add(server) if state is None else ready(server, state)
+    if state is None or state.admin == MAINT:
+        return None
+    if wanted == "drain":
+        return drain(state.key) if state.admin == READY else None
+    if wanted == "leave":
+        return leave(state, drain_timeout=drain_timeout)
+    return remove(state.key)
+
+
+def changes(
+    wanted: Mapping[Key, str], servers: Mapping[Key, Server], running: Running, drain_timeout: float
+) -> Iterator[Change]:
+    """What has to be done so that every server is as is wanted of it; what begins to serve comes first.
+
+    Args:
+        wanted: what is wanted of each server of ours; others are left alone.
+        servers: those that are to serve.
         running: what runs.
-        drain_timeout: seconds that the others may finish their requests in.
-        in_doubt: servers that may get traffic again: they are drained, and go no further.
+        drain_timeout: seconds that a server that leaves may finish its requests in.
 
     Raises:
         RuntimeApiError: as ``add`` does.
     """
-    for key, server in wanted.items():
-        state = running.servers.get(key)
-        change = add(server) if state is None else ready(server, state)
-        if change:
+    for key, server in servers.items():
+        if change := step("serve", server, running.servers.get(key), drain_timeout):
             yield change
-    has = {section for section, _ in wanted}
-    served = {key[0] for key, server in wanted.items() if not server.checked or _usable(running.servers.get(key))}
-    for state in unwanted(wanted, sections, running):
-        if state.key in in_doubt and state.admin != READY:
-            continue
-        # What takes its place is not checked yet: until then it serves.
-        if state.usable and state.proxy in has - served:
-            continue
-        if leaving := leave(state, drain_timeout=drain_timeout):
-            yield leaving
-
-
-def _usable(state: ServerState | None) -> bool:
-    return state is not None and state.usable
-
-
-def unwanted(wanted: Collection[Key], sections: Collection[str], running: Running) -> list[ServerState]:
-    """Servers of these sections that run and are not wanted."""
-    return [state for key, state in running.servers.items() if key not in wanted and state.proxy in sections]
+    for key, what in wanted.items():
+        if key not in servers and (change := step(what, None, running.servers.get(key), drain_timeout)):
+            yield change
 
 
 def _ready_once_checked(server: Server) -> tuple[str, ...]:

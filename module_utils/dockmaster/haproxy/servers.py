@@ -81,6 +81,28 @@ def servers_of(settings: Settings, service: Service, backends: Sequence[Endpoint
         yield Server(section, name, backend.host, backend.port, options, _at_run_time(f"{inherited} {options}"))
 
 
+_OURS = re.compile(r"(?:.+_)?[0-9a-f]{12}_[0-9]{1,5}\Z")
+
+
+def is_named_by_us(name: str) -> bool:
+    """Whether a server's name is one that we give to containers."""
+    return _OURS.match(name) is not None
+
+
+def servers_of_the_operator(service: Service) -> frozenset[str]:
+    """Names of the servers that the operator writes into ``listen`` or ``backend`` himself: they are his."""
+    names: set[str] = set()
+    for line in (*service.proxy.listen, *service.proxy.backend):
+        words = line.split()
+        if words[:1] == ["server"] and len(words) > 1:
+            names.add(words[1])
+        elif words[:1] == ["server-template"] and len(words) > 2:
+            first, _, last = words[2].rpartition("-")
+            if last.isdigit() and (first or "1").isdigit():
+                names.update(f"{words[1]}{number}" for number in range(int(first or "1"), int(last) + 1))
+    return frozenset(names)
+
+
 def by_service(settings: Settings, backends: Mapping[str, Sequence[Endpoint]]) -> dict[str, list[Server]]:
     """The servers of every service, by its name."""
     return {

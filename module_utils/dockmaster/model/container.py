@@ -49,13 +49,13 @@ class Container:
     host_network: bool = False
 
     @property
-    def ready(self) -> bool:
-        """Whether Docker holds it fit to serve."""
+    def healthy(self) -> bool:
+        """Whether it runs, and Docker holds it fit to serve."""
         return self.state == "running" and self.health in (None, "healthy")
 
     @property
-    def doubtful(self) -> bool:
-        """Whether it runs, and Docker holds it unfit: it may be better than none."""
+    def unhealthy(self) -> bool:
+        """Whether it runs, and its health check or a pause says no: it may be better than none."""
         return self.state == "paused" or (self.state == "running" and self.health == "unhealthy")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The nouns: what a service and a backend are, and what a name, a host or a port may look like.
+"""What an endpoint is, and what a name, a host or a port may look like.
 
 Nothing else decides what may stand in haproxy.cfg as a name or an address.
 """
@@ -98,6 +98,7 @@ class Endpoint:
         maxconn: connections at one time; None does not limit them.
         given_name: the server's name, where the configuration names it (a default server); its
             container_id is empty then.
+        paused: whether Docker has paused the container: it accepts requests and never answers.
     """
 
     docker_host: str
@@ -110,6 +111,7 @@ class Endpoint:
     backup: bool = False
     maxconn: int | None = field(default=None, compare=False)
     given_name: str = ""
+    paused: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         valid_host(self.host)
@@ -154,7 +156,7 @@ class Endpoint:
     def from_dict(cls, data: object) -> Endpoint:
         """Read plain data back; raises ValueError with what is wrong."""
         if not isinstance(data, dict):
-            raise ValueError(f"{data!r} is not a backend: expected a dictionary")
+            raise ValueError(f"{data!r} is not an endpoint: expected a dictionary")
         try:
             return cls(
                 docker_host=data["docker_host"],
@@ -167,9 +169,10 @@ class Endpoint:
                 backup=data.get("backup", False),
                 maxconn=data.get("maxconn"),
                 given_name=str(data.get("given_name", "")),
+                paused=data.get("paused") is True,
             )
         except KeyError as missing:
-            raise ValueError(f"a backend lacks {missing}") from None
+            raise ValueError(f"an endpoint lacks {missing}") from None
 
 
 def in_order(*backends: Iterable[Endpoint]) -> list[Endpoint]:

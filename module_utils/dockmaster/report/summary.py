@@ -31,11 +31,11 @@ def line(report: Report, check_mode: bool = False) -> str:
     if report.applied.reason:
         did += f" ({report.applied.reason})"
     parts = [did, *_servers(report.applied)]
-    parts += [f"{name} stays, for its service has no other usable server" for name in report.kept]
+    parts += [f"{name} goes on serving: its service has no better usable server" for name in report.last_usable]
     parts += [f"{change.server[1]}: {change.reason}" for change in report.applied.changes if change.reason]
     if report.applied.backup:
         parts.append(f"the file that was there is kept as {report.applied.backup}")
-    parts += [f"no answer, so last known servers stay: {reason}" for reason in report.unknown.values()]
+    parts += [f"last known servers stay: {reason}" for reason in report.unreachable.values()]
     return "; ".join(parts)
 
 

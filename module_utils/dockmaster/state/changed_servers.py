@@ -12,7 +12,7 @@ from pathlib import Path
 from .. import files
 from ..haproxy.servers import Key
 
-FILE = "changed"
+FILE = "changed_servers"
 KEPT = 300.0
 """Seconds after which nobody asks any more."""
 _LARGEST = 256 * 1024

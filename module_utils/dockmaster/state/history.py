@@ -22,7 +22,7 @@ _AHEAD = 86400.0
 
 
 @dataclass
-class Remembered:
+class History:
     """What one of them, or both together, know.
 
     Attributes:
@@ -45,15 +45,15 @@ class Remembered:
         self.answers[host] = time.time()
 
 
-def save(folder: Path, writer: str, what: Remembered) -> None:
+def save(folder: Path, writer: str, what: History) -> None:
     """Leave it for others."""
     text = json.dumps({"changes": what.changes, "answers": what.answers})
     files.replace(folder / f"{writer}.json", f"{text}\n")
 
 
-def load(folder: Path, writers: tuple[str, ...] = WRITERS) -> Remembered:
+def load(folder: Path, writers: tuple[str, ...] = WRITERS) -> History:
     """What they left, the newest of each; a file that is absent or damaged tells nothing."""
-    together = Remembered()
+    together = History()
     for data in (_read(folder / f"{writer}.json") for writer in writers):
         for server, (at, kind, cause) in data.changes.items():
             if at > together.changes.get(server, (0.0,))[0]:
@@ -63,15 +63,15 @@ def load(folder: Path, writers: tuple[str, ...] = WRITERS) -> Remembered:
     return together
 
 
-def _read(path: Path) -> Remembered:
+def _read(path: Path) -> History:
     try:
         data: Mapping[str, Any] = json.loads(files.read_left(path) or "{}")
-        return Remembered(
+        return History(
             {str(key): (_past(at), str(kind), str(why)) for key, (at, kind, why) in data.get("changes", {}).items()},
             {str(host): _past(at) for host, at in data.get("answers", {}).items()},
         )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError):
-        return Remembered()
+        return History()
 
 
 def _past(at: Any) -> float:

@@ -1,14 +1,14 @@
-"""HAProxy as the watcher sees it: what its servers are told, without asking for all of them at each change."""
+"""HAProxy's servers as the watcher knows them: they are changed without asking for all of them each time."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 from ..errors import RuntimeApiError, RuntimeApiSilent
-from ..haproxy.commands import DRAINED, Change, add, delete, drain, leave, ready, remove
+from ..haproxy.commands import DRAINED, REMOVED, Change, add, delete, ready, remove, step
 from ..haproxy.runtime import DRAIN, MAINT, NO_SUCH_SERVER, READY, Running, Runtime, ServerState
 from ..haproxy.servers import Key, Server
 
@@ -25,11 +25,25 @@ it has read that there are checks is put off for a whole interval."""
 LOOKING = 100
 """How much longer than a look at all servers of a section took, it is not looked again."""
 
-Done = Callable[[Change], None]
-"""Is told of each change that was made."""
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a server is changed.
+
+    Attributes:
+        what: an event, or what else led to it; empty where the decision's own reason says it all.
+        heard: when the event was heard, by the monotonic clock.
+    """
+
+    what: str
+    heard: float | None = None
 
 
-class Balancer:
+Done = Callable[[Change, Cause], None]
+"""Is told of each change that was made, and why."""
+
+
+class HAProxyServers:
     """The runtime socket, and what is known of the servers behind it.
 
     Args:
@@ -37,10 +51,19 @@ class Balancer:
         first_check: milliseconds between the checks of a server that is new.
         drain_timeout: seconds that a server that is not wanted any more may finish its requests in.
         done: is told of each change that was made.
+        clock: the monotonic clock.
     """
 
-    def __init__(self, runtime: Runtime, first_check: int, drain_timeout: float, done: Done) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        first_check: int,
+        drain_timeout: float,
+        done: Done,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._runtime = runtime
+        self._clock = clock
         self._first_check = first_check
         self._drain_timeout = drain_timeout
         self._done = done
@@ -67,38 +90,52 @@ class Balancer:
         """Whether another worker answers than the one that is known; raises RuntimeApiError."""
         return self._runtime.info().get("Pid") != self.worker
 
+    def state(self, key: Key) -> ServerState | None:
+        """What is known of a server; its figures may be old. None if HAProxy has none of that name."""
+        return self._servers.get(key)
+
+    def states(self, section: str, keys: Collection[Key]) -> list[ServerState]:
+        """Ask for some servers of a section; raises RuntimeApiError."""
+        states = self._runtime.servers(section, keys)
+        self._servers.update((state.key, state) for state in states)
+        return states
+
+    def usable(self) -> Mapping[str, int]:
+        """How many servers of each section get new traffic; as quick for ten thousand as for two."""
+        return self._runtime.usable_by_section()
+
     def serves(self, key: Key, host: str, port: int) -> bool:
-        """Whether a server is as it is to be already."""
+        """Whether a server is told to serve already, at this address."""
         state = self._servers.get(key)
         return state is not None and state.admin == READY and (state.host, state.port) == (host, port)
 
-    def serve(self, server: Server) -> None:
+    def serve(self, server: Server, cause: Cause) -> None:
         """The server gets traffic as soon as its check passes; raises RuntimeApiError."""
         state = self._servers.get(server.key)
         if state is None:
-            self._add(server)
+            self._add(server, cause)
         elif change := ready(server, state):
-            if state.admin == MAINT and self.deletes and self._deleted(state.key):
-                self.serve(server)
+            if state.admin == MAINT and self.deletes and self._deleted(state.key, cause):
+                self.serve(server, cause)
                 return
-            self._carry_out(change)
+            self._carry_out(change, cause)
             self._servers[server.key] = replace(state, host=server.host, port=server.port, admin=READY)
             if server.key in self._quick:
                 # It is checked as a new one still.
                 self._new[server.key] = server
 
-    def _add(self, server: Server) -> None:
+    def _add(self, server: Server, cause: Cause) -> None:
         try:
-            self._carry_out(add(server, self._first_check_of_one_more()))
+            self._carry_out(add(server, self._first_check_of_one_more()), cause)
         except RuntimeApiSilent:
             raise
         except RuntimeApiError:
-            # A pass may have been quicker.
+            # A sync may have been quicker.
             there = self._runtime.servers(server.section, {server.key})
             if not there:
                 raise
             self._servers[server.key] = there[0]
-            self.serve(server)
+            self.serve(server, cause)
             return
         self._new[server.key] = server
         self._quick.add(server.key)
@@ -107,80 +144,52 @@ class Balancer:
         )
 
     def _first_check_of_one_more(self) -> int:
-        now = time.monotonic()
+        now = self._clock()
         while self._added and self._added[0] < now - STAYS_DOWN:
             self._added.popleft()
         self._added.append(now)
         return max(self._first_check, len(self._added) // FIRST_CHECKS, len(self._servers) // IN_A_MILLISECOND)
 
-    def rest(self, key: Key) -> bool:
-        """No new traffic for a server in doubt, unless it is the last usable one; returns whether it is so now."""
+    def change(self, key: Key, wanted: str, cause: Cause) -> None:
+        """The next change of a server that is to ``drain``, ``leave`` or ``remove``; raises RuntimeApiError."""
         state = self._servers.get(key)
-        if state is None or state.admin != READY:
-            return True
-        if not self.can_spare_one(key[0]):
-            return False
-        self._carry_out(drain(key))
-        self._servers[key] = replace(state, admin=DRAIN)
-        return True
-
-    def can_spare_one(self, section: str) -> bool:
-        """Whether a section has two usable servers: then none is the last, whether it is one of them or not."""
-        return self._runtime.usable_servers(section) > 1
-
-    def usable(self) -> Mapping[str, int]:
-        """How many servers of each section get new traffic."""
-        return self._runtime.usable_by_section()
-
-    def drained_that_passes(self, section: str, keys: Collection[Key]) -> Key | None:
-        """One of these servers of a section that HAProxy's check finds well, though it gets no new traffic."""
-        states = self._runtime.servers(section, keys)
-        return min((state.key for state in states if state.admin == DRAIN and state.passes), default=None)
-
-    def out(self, key: Key) -> None:
-        """A server whose container runs no more."""
-        state = self._servers.get(key)
-        if state is None or state.admin == MAINT:
+        change = step(wanted, None, state, self._drain_timeout)
+        if state is None or change is None:
             return
-        self._carry_out(remove(key))
-        self._servers[key] = replace(state, admin=MAINT)
-        self._new.pop(key, None)
+        self._carry_out(change, cause)
+        self._servers[key] = replace(state, admin=DRAIN if change.kind == DRAINED else MAINT)
+        if change.kind == REMOVED:
+            self._new.pop(key, None)
 
-    def let_go(self, keys: Iterable[Key]) -> None:
-        """The next step out for servers that nobody wants any more and that may have requests under way."""
-        for key in keys:
-            state = self._servers.get(key)
-            if state and (change := leave(state, drain_timeout=self._drain_timeout)):
-                self._carry_out(change)
-                self._servers[key] = replace(state, admin=DRAIN if change.kind == DRAINED else MAINT)
-
-    def sweep(self, unwanted: Callable[[Key], bool]) -> bool:
+    def sweep(self, leaves: Callable[[Key], bool], cause: Cause) -> bool:
         """Take drained servers out when their requests are over, and delete those that are out.
 
         Args:
-            unwanted: whether nobody wants a server any more.
+            leaves: whether a server is on its way out.
+            cause: why.
 
         Returns:
             Whether some are left that have requests under way.
         """
 
         def left(admin: str) -> list[Key]:
-            return [key for key, state in self._servers.items() if state.admin == admin and unwanted(key)]
+            return [key for key, state in self._servers.items() if state.admin == admin and leaves(key)]
 
         drained = left(DRAIN)
         for section in {section for section, _ in drained}:
-            self._servers.update((state.key, state) for state in self._runtime.servers(section, set(drained)))
-        self.let_go(drained)
+            self.states(section, set(drained))
+        for key in drained:
+            self.change(key, "leave", cause)
         out = left(MAINT) if self.deletes else []
         # Whether something holds it still, HAProxy need not be asked: it says so.
-        held = [key for key in out if not self._deleted(key)]
+        held = [key for key in out if not self._deleted(key, cause)]
         return bool(held or left(DRAIN))
 
-    def slow_down(self) -> int:
-        """Check those as their options say that stay down; returns how many that was not possible for."""
+    def slow_down(self, cause: Cause) -> int:
+        """Check those that stay down as their options say; returns for how many that was not possible."""
         if not self._some_new_ones_stay_down():
             return 0
-        began = time.monotonic()
+        began = self._clock()
         states = {
             state.key: state
             for section in {key[0] for key in self._new}
@@ -198,18 +207,18 @@ class Balancer:
             if not self.deletes:
                 stuck += 1
                 continue
-            self._carry_out(remove(key))
+            self._carry_out(remove(key), cause)
             self._servers[key] = replace(states[key], admin=MAINT)
-            again = add(server) if self._deleted(key) else ready(server, self._servers[key])
+            again = add(server) if self._deleted(key, cause) else ready(server, self._servers[key])
             if again:
-                self._carry_out(again)
+                self._carry_out(again, cause)
                 self._servers[key] = states[key]
-        self._look_again = time.monotonic() + LOOKING * (time.monotonic() - began)
+        self._look_again = self._clock() + LOOKING * (self._clock() - began)
         return stuck
 
     def _some_new_ones_stay_down(self) -> bool:
         """Whether it may be so for the second time, which costs little to find out; and no look has just taken long."""
-        if not self._new or time.monotonic() < self._look_again:
+        if not self._new or self._clock() < self._look_again:
             return False
         told = Counter(section for (section, _), state in self._servers.items() if state.admin == READY)
         usable = self._runtime.usable_by_section()
@@ -217,13 +226,13 @@ class Balancer:
         self._short = any(usable.get(section, 0) < told[section] for section in {section for section, _ in self._new})
         return before and self._short
 
-    def _deleted(self, key: Key) -> bool:
+    def _deleted(self, key: Key, cause: Cause) -> bool:
         try:
-            self._carry_out(delete(key))
+            self._carry_out(delete(key), cause)
         except RuntimeApiSilent:
             raise
         except RuntimeApiError as error:
-            # Somebody still holds it, unless a pass was quicker.
+            # Somebody still holds it, unless a sync was quicker.
             if NO_SUCH_SERVER not in str(error):
                 return False
         del self._servers[key]
@@ -231,6 +240,6 @@ class Balancer:
         self._quick.discard(key)
         return True
 
-    def _carry_out(self, change: Change) -> None:
+    def _carry_out(self, change: Change, cause: Cause) -> None:
         self._runtime.change(change.commands)
-        self._done(change)
+        self._done(change, cause)

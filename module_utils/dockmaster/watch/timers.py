@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Timers:
-    """Things to see to, each at a time by the monotonic clock."""
+    """Things to do, each at a time of the monotonic clock.
 
-    def __init__(self) -> None:
+    Args:
+        clock: gives that time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._due: dict[str, float] = {}
 
     def soon(self, what: str, seconds: float = 0.0) -> None:
-        """See to something after so many seconds, unless that is planned for earlier already."""
-        at = time.monotonic() + seconds
+        """Do something after so many seconds, unless that is planned for earlier already."""
+        at = self._clock() + seconds
         self._due[what] = min(self._due.get(what, at), at)
 
     def due(self, what: str, again: float | None = None) -> bool:
-        """Whether it is time for something; it is then off the agenda.
+        """Whether it is time for something; it is then no more planned.
 
         Args:
             what: which.
             again: seconds to the next time, for what comes again and again; it begins now.
         """
-        now = time.monotonic()
+        now = self._clock()
         if again is not None:
             self._due.setdefault(what, now)
         if self._due.get(what, now + 1) > now:
@@ -34,6 +40,6 @@ class Timers:
         return True
 
     def wait(self, longest: float) -> float:
-        """Seconds until the next thing is due."""
-        now = time.monotonic()
+        """Seconds until the next thing is due, and no more than ``longest``."""
+        now = self._clock()
         return max(0.0, min([now + longest, *self._due.values()]) - now)

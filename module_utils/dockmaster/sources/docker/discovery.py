@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 from ...config.settings import Discovery, Service
@@ -12,11 +12,9 @@ from ...model.endpoint import SHORT_ID, Endpoint, Rejection, in_order
 from ...model.image import Reference
 from ...model.labels import SERVICE_LABEL, overrides
 from ...model.ports import dialled, published
+from ..protocol import Answer, Known
 
 COMPOSE_LABEL = "com.docker.compose.project"
-
-Known = Mapping[str, Collection[str]]
-"""Ids of containers by the service that they were attributed to when they were last seen."""
 
 Resolve = Callable[[str], str | None]
 """The image that a container was made from, by its id, or None where the Docker host does not say; a ValueError
@@ -27,25 +25,6 @@ class ImageUnknown(ValueError):
     """Docker shows a container's image by id, and nobody says which it is."""
 
 
-@dataclass(frozen=True)
-class Listed:
-    """What a Docker host's list says.
-
-    Attributes:
-        backends: by the service's name; an empty list is a fact.
-        doubtful: those whose containers run and that Docker holds unfit: paused, or unhealthy.
-        refused: containers that cannot serve, and why.
-        unclear: ids of those among them whose image would have to be asked for.
-        names: the name of every container that runs, by id, whatever it serves.
-    """
-
-    backends: dict[str, list[Endpoint]]
-    doubtful: dict[str, list[Endpoint]]
-    refused: list[Rejection]
-    unclear: frozenset[str] = frozenset()
-    names: Mapping[str, str] = field(default_factory=dict)
-
-
 def endpoints_of(
     services: Iterable[Service],
     docker_host: str,
@@ -54,56 +33,76 @@ def endpoints_of(
     *,
     known: Known | None = None,
     resolve: Resolve | None = None,
-) -> Listed:
-    """The backends of each service on one Docker host.
+    names: Collection[str] | None = None,
+) -> Answer:
+    """The endpoints of each service on one Docker host.
 
     Args:
         services: those that this Docker host is asked for.
         docker_host: the host's name.
         address: what HAProxy dials to reach the host's published ports.
         listed: the entries of ``GET /containers/json``.
-        known: what was attributed before stays so, though its tag has moved on.
+        known: what was attributed before; it counts only where Docker shows an image by id.
         resolve: asks for the image of a container that Docker shows by id.
+        names: of all services of the configuration; without it, those of ``services``.
     """
     services = list(services)
-    found: dict[str, list[Endpoint]] = {service.name: [] for service in services}
-    doubtful: dict[str, list[Endpoint]] = {service.name: [] for service in services}
-    refused: list[Rejection] = []
+    known = known or {}
+    names = {service.name for service in services} if names is None else names
+    labelled = any("service" in service.discovery.labels for service in services)
+    healthy: dict[str, list[Endpoint]] = {service.name: [] for service in services}
+    unhealthy: dict[str, list[Endpoint]] = {service.name: [] for service in services}
+    rejected: list[Rejection] = []
     unclear: set[str] = set()
+    running: set[str] = set()
     seen: dict[str, str] = {}
-    named: set[tuple[str, str]] = set()
+    taken: set[tuple[str, str]] = set()
     for number, raw in enumerate(listed):
         try:
             container = Container.parse(raw)
             if container.id in seen:
                 raise ValueError(f"the id {container.id[:SHORT_ID]} is in the list twice")
         except ValueError as error:
-            refused.append(Rejection("", docker_host, f"entry {number} of the list", str(error)))
+            rejected.append(Rejection("", docker_host, f"entry {number} of the list", str(error)))
             continue
         seen[container.id] = container.name
-        if not container.ready and not container.doubtful:
+        if not container.healthy and not container.unhealthy:
             continue
+        running.add(container.id)
+        if labelled and (mistake := _names_no_service(container, names)):
+            rejected.append(Rejection("", docker_host, container.id[:SHORT_ID], mistake))
         image = _Image(container, resolve)
         for service in services:
             try:
-                attributed = container.id in (known or {}).get(service.name, ())
+                attributed = container.id in known.get(service.name, ())
                 if belongs(container, service, image, attributed=attributed):
-                    backend = _backend(container, service, docker_host, address)
-                    server = (service.name, backend.server_name(with_host=False))
-                    if server in named:
+                    endpoint = _endpoint(container, service, docker_host, address)
+                    server = (service.name, endpoint.server_name(with_host=False))
+                    if server in taken:
                         # HAProxy refuses a file with two servers of one name: one would hold up all.
                         raise ValueError(f"another container already has the server's name {server[1]}")
-                    named.add(server)
-                    (found if container.ready else doubtful)[service.name].append(backend)
+                    taken.add(server)
+                    (healthy if container.healthy else unhealthy)[service.name].append(endpoint)
             except ValueError as error:
                 if isinstance(error, ImageUnknown):
                     unclear.add(container.id)
-                refused.append(Rejection(service.name, docker_host, container.id[:SHORT_ID], str(error)))
-    return Listed(_sorted(found), _sorted(doubtful), refused, frozenset(unclear), seen)
+                rejected.append(Rejection(service.name, docker_host, container.id[:SHORT_ID], str(error)))
+    return Answer(_sorted(healthy), _sorted(unhealthy), rejected, frozenset(unclear), frozenset(running), seen)
 
 
-def _sorted(backends: Mapping[str, list[Endpoint]]) -> dict[str, list[Endpoint]]:
-    return {name: in_order(some) for name, some in backends.items()}
+def _sorted(endpoints: Mapping[str, list[Endpoint]]) -> dict[str, list[Endpoint]]:
+    return {name: in_order(some) for name, some in endpoints.items()}
+
+
+def _names_no_service(container: Container, names: Collection[str]) -> str:
+    """What is wrong with a container's label ``dockmaster.service``, or the empty string."""
+    label = container.labels.get(SERVICE_LABEL)
+    if label is None or label in names:
+        return ""
+    shown = ascii(label[:80])
+    near = get_close_matches(label.strip().lower(), sorted(names), n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+    return f"label {SERVICE_LABEL}: {shown}: names no service; {hint}"
 
 
 class _Image:
@@ -114,16 +113,19 @@ class _Image:
         self._shown = container.image
         self._resolve = resolve
 
-    def reference(self) -> Reference | None:
-        """The image's reference, or None where Docker shows an id and nobody says more."""
+    @property
+    def shown(self) -> Reference | None:
+        """The image's reference, or None where Docker shows an id."""
         try:
             return Reference.parse(self._shown)
         except ValueError:
-            pass
-        if self._resolve is None:
             return None
-        self._shown, self._resolve = self._resolve(self._id) or "", None
-        return self.reference()
+
+    def reference(self) -> Reference | None:
+        """The same; where Docker shows an id, its host is asked. None where that says nothing either."""
+        if self.shown is None and self._resolve is not None:
+            self._shown, self._resolve = self._resolve(self._id) or "", None
+        return self.shown
 
 
 def belongs(container: Container, service: Service, image: _Image, *, attributed: bool = False) -> bool:
@@ -134,7 +136,7 @@ def belongs(container: Container, service: Service, image: _Image, *, attributed
     and without one the image and the name.
 
     Raises:
-        ValueError: it may be one, and Docker does not say which image it has.
+        ImageUnknown: it may be one, and Docker does not say which image it has.
     """
     wanted = service.discovery
     if not _filters_pass(container, wanted):
@@ -144,7 +146,7 @@ def belongs(container: Container, service: Service, image: _Image, *, attributed
         return False
     if label is None and not _selected_by_name(container, wanted):
         return False
-    if attributed:
+    if attributed and image.shown is None:
         return True
     selecting = wanted.image if label is None else None
     if selecting or wanted.allowed_images:
@@ -176,7 +178,7 @@ def _filters_pass(container: Container, wanted: Discovery) -> bool:
     return all((container.labels.get(one.label) == one.value) == one.equals for one in wanted.label_filters)
 
 
-def _backend(container: Container, service: Service, docker_host: str, address: str) -> Endpoint:
+def _endpoint(container: Container, service: Service, docker_host: str, address: str) -> Endpoint:
     wanted = service.discovery
     own = overrides(container.labels, wanted.labels)
     port = own.port or wanted.container_port
@@ -191,6 +193,7 @@ def _backend(container: Container, service: Service, docker_host: str, address: 
         weight=own.weight,
         backup=own.backup,
         maxconn=own.maxconn,
+        paused=container.state == "paused",
     )
 
 

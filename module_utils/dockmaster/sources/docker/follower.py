@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from ...config.settings import DockerHost
 from ...errors import SourceError
 from ...model.event import GONE, Event
+from ..protocol import Heard, Listing, Messages, Unreachable
 from .client import DockerClient
 
 FIRST_DELAY = 0.05
@@ -31,59 +28,7 @@ _AT_ONCE = 50
 """Containers asked about in one request: their ids stand in its URL."""
 
 
-@dataclass(frozen=True)
-class Heard:
-    """Something happened to a container.
-
-    Attributes:
-        host: name of the Docker host.
-        event: what.
-        at: when it was heard, by the monotonic clock.
-    """
-
-    host: str
-    event: Event
-    at: float
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a Docker host says of its containers.
-
-    Attributes:
-        host: its name.
-        listed: entries of its list; None where all of it is as when it was told last, and nothing has happened since.
-        ids: the containers that were asked about; None for all.
-        asked: when it was asked, by the monotonic clock.
-        events: what led to it; the last one heard of each container.
-    """
-
-    host: str
-    listed: Sequence[Any] | None
-    ids: frozenset[str] | None
-    asked: float
-    events: Sequence[Heard] = ()
-
-
-@dataclass(frozen=True)
-class Unreachable:
-    """A Docker host does not answer.
-
-    Attributes:
-        host: its name.
-        reason: a sentence.
-        why: the same without what was asked.
-    """
-
-    host: str
-    reason: str
-    why: str
-
-
-Message = Heard | Told | Unreachable
-
-
-class Follower:
+class DockerFollower:
     """Follows one Docker host until ``end`` is called, and puts what it learns into a queue.
 
     Args:
@@ -93,9 +38,7 @@ class Follower:
         timeout: seconds for an answer.
     """
 
-    def __init__(
-        self, server: DockerHost, messages: queue.SimpleQueue[Message], resync_interval: float, timeout: int = 5
-    ) -> None:
+    def __init__(self, server: DockerHost, messages: Messages, resync_interval: float, timeout: int = 5) -> None:
         self.server = server
         self._messages = messages
         self._resync_interval = resync_interval
@@ -121,7 +64,7 @@ class Follower:
             self._changed.notify()
 
     def read_anew(self) -> None:
-        """Tell everything the next time, also where it is as before."""
+        """List everything the next time, even if nothing has changed."""
         with self._changed:
             self._news = True
 
@@ -200,7 +143,7 @@ class Follower:
                     self._all = True
                 continue
             ids = None if everything else frozenset(chosen)
-            self._messages.put(Told(self.server.name, listed, ids, asked, tuple(chosen.values())))
+            self._messages.put(Listing(self.server.name, listed, ids, asked, tuple(chosen.values())))
         host.close()
 
     def _take(self, everything: bool) -> dict[str, Heard]:

@@ -11,10 +11,11 @@ from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
 from dockmaster.haproxy.commands import Change
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.haproxy.servers import Server
-from dockmaster.watch.servers import FIRST_CHECKS, STAYS_DOWN, Balancer
+from dockmaster.watch.servers import FIRST_CHECKS, STAYS_DOWN, Cause, HAProxyServers
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 OPTIONS = "check inter 2s downinter 1s fall 2 rise 1"
+CAUSE = Cause("test")
 KEY = ("web", "a")
 SERVER = Server("web", "a", "127.0.0.1", 49001, OPTIONS, OPTIONS)
 
@@ -31,8 +32,8 @@ def done() -> list[Change]:
 
 
 @pytest.fixture
-def balancer(haproxy: ScriptedHAProxy, done: list[Change]) -> Balancer:
-    made = Balancer(Runtime(str(haproxy.path)), 5, 60, done.append)
+def servers(haproxy: ScriptedHAProxy, done: list[Change]) -> HAProxyServers:
+    made = HAProxyServers(Runtime(str(haproxy.path)), 5, 60, lambda change, _: done.append(change))
     made.learn()
     return made
 
@@ -42,75 +43,79 @@ def added(haproxy: ScriptedHAProxy) -> list[str]:
 
 
 @pytest.mark.parametrize("cut", [0, 40, 300])
-def test_an_answer_that_a_scripted_haproxy_cuts_is_none(haproxy: ScriptedHAProxy, balancer: Balancer, cut: int) -> None:
-    balancer.serve(SERVER)
+def test_an_answer_that_a_scripted_haproxy_cuts_is_none(
+    haproxy: ScriptedHAProxy, servers: HAProxyServers, cut: int
+) -> None:
+    servers.serve(SERVER, CAUSE)
     haproxy.cut = cut
     with pytest.raises(RuntimeApiError):
         Runtime(str(haproxy.path)).servers()
     haproxy.cut = 0
     with pytest.raises(RuntimeApiSilent):
-        balancer.out(KEY)
+        servers.change(KEY, "remove", CAUSE)
     haproxy.cut = None
-    balancer.out(KEY)
+    servers.change(KEY, "remove", CAUSE)
     assert haproxy.servers[KEY] == "maint"
 
 
-def test_what_a_pass_has_deleted_on_a_scripted_haproxy_is_no_more(haproxy: ScriptedHAProxy, balancer: Balancer) -> None:
-    balancer.serve(SERVER)
-    balancer.out(KEY)
+def test_what_a_pass_has_deleted_on_a_scripted_haproxy_is_no_more(
+    haproxy: ScriptedHAProxy, servers: HAProxyServers
+) -> None:
+    servers.serve(SERVER, CAUSE)
+    servers.change(KEY, "remove", CAUSE)
     del haproxy.servers[KEY]
-    assert not balancer.sweep(lambda _: True)
-    balancer.serve(SERVER)
+    assert not servers.sweep(lambda _: True, CAUSE)
+    servers.serve(SERVER, CAUSE)
     assert haproxy.servers[KEY] == "ready"
 
 
 def test_a_server_that_comes_back_on_a_scripted_haproxy_2_6_is_checked_as_a_new_one(
     haproxy: ScriptedHAProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 0)
+    monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 0)
     haproxy.help = haproxy.help.replace("  wait ", "  await ")
-    balancer = Balancer(Runtime(str(haproxy.path)), 5, 60, lambda _: None)
-    balancer.learn()
-    balancer.serve(SERVER)
-    balancer.out(KEY)
-    balancer.serve(SERVER)
+    servers = HAProxyServers(Runtime(str(haproxy.path)), 5, 60, lambda *_: None)
+    servers.learn()
+    servers.serve(SERVER, CAUSE)
+    servers.change(KEY, "remove", CAUSE)
+    servers.serve(SERVER, CAUSE)
     haproxy.down, haproxy.since = {KEY}, STAYS_DOWN
-    assert balancer.slow_down() == 0
-    assert balancer.slow_down() == 1
+    assert servers.slow_down(CAUSE) == 0
+    assert servers.slow_down(CAUSE) == 1
 
 
 def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_stays_down_as_its_options_say(
-    haproxy: ScriptedHAProxy, balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+    haproxy: ScriptedHAProxy, servers: HAProxyServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 0)
-    balancer.serve(SERVER)
+    monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 0)
+    servers.serve(SERVER, CAUSE)
     assert added(haproxy)[-1].endswith("downinter 5ms")
     haproxy.down, haproxy.since = {KEY}, STAYS_DOWN - 1
-    assert balancer.slow_down() == 0
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
+    assert servers.slow_down(CAUSE) == 0
     assert len(added(haproxy)) == 1
     haproxy.since = STAYS_DOWN
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert added(haproxy)[1:] == [f"add server web/a 127.0.0.1:49001 {OPTIONS}"]
     assert haproxy.servers == {KEY: "ready"}
     # It is no new one any more.
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert len(added(haproxy)) == 2
 
 
 def test_a_scripted_haproxy_checks_many_new_servers_less_often_each(
-    haproxy: ScriptedHAProxy, balancer: Balancer
+    haproxy: ScriptedHAProxy, servers: HAProxyServers
 ) -> None:
     for number in range(100):
-        balancer.serve(replace(SERVER, name=f"s{number}"))
+        servers.serve(replace(SERVER, name=f"s{number}"), CAUSE)
     assert added(haproxy)[0].endswith("downinter 5ms")
     assert added(haproxy)[-1].endswith(f"downinter {100 // FIRST_CHECKS}ms")
 
 
 def test_a_scripted_haproxy_is_asked_for_all_servers_only_when_new_ones_may_be_down_and_not_again_and_again(
-    haproxy: ScriptedHAProxy, balancer: Balancer, monkeypatch: pytest.MonkeyPatch
+    haproxy: ScriptedHAProxy, servers: HAProxyServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dockmaster.watch.balancer.LOOKING", 1e6)
+    monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 1e6)
     asked: list[str] = []
     answer = haproxy.answer
 
@@ -119,51 +124,51 @@ def test_a_scripted_haproxy_is_asked_for_all_servers_only_when_new_ones_may_be_d
         return answer(command)
 
     monkeypatch.setattr(haproxy, "answer", heard)
-    balancer.serve(SERVER)
+    servers.serve(SERVER, CAUSE)
     del asked[:]
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert asked == ["show stat -1 2 -1"]
     haproxy.down, haproxy.since = {KEY}, 1
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert "show servers state web" not in asked
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert "show servers state web" in asked
     del asked[:]
     haproxy.since = STAYS_DOWN
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
     assert asked == []
 
 
 def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
-    haproxy: ScriptedHAProxy, balancer: Balancer
+    haproxy: ScriptedHAProxy, servers: HAProxyServers
 ) -> None:
     haproxy.help = haproxy.help.replace("  wait ", "  hold ")
-    balancer.learn()
-    balancer.serve(SERVER)
+    servers.learn()
+    servers.serve(SERVER, CAUSE)
     haproxy.down, haproxy.since = {KEY}, STAYS_DOWN
-    assert balancer.slow_down() == 0
-    assert balancer.slow_down() == 1
+    assert servers.slow_down(CAUSE) == 0
+    assert servers.slow_down(CAUSE) == 1
     assert len(added(haproxy)) == 1
     haproxy.down = set()
-    assert balancer.slow_down() == 0
+    assert servers.slow_down(CAUSE) == 0
 
 
 def test_a_scripted_drain_that_outlives_its_bound_ends_and_says_so(
-    haproxy: ScriptedHAProxy, balancer: Balancer, done: list[Change]
+    haproxy: ScriptedHAProxy, servers: HAProxyServers, done: list[Change]
 ) -> None:
-    balancer.serve(SERVER)
+    servers.serve(SERVER, CAUSE)
     haproxy.sessions, haproxy.since = 2, 0
-    balancer.let_go([KEY])
+    servers.change(KEY, "leave", CAUSE)
     assert haproxy.servers[KEY] == "drain"
-    assert balancer.sweep(lambda _: True)
+    assert servers.sweep(lambda _: True, CAUSE)
     assert haproxy.servers[KEY] == "drain"
     haproxy.since = 61
-    balancer.sweep(lambda _: True)
+    servers.sweep(lambda _: True, CAUSE)
     assert haproxy.servers[KEY] == "maint"
     assert done[-1].reason == "2 requests under way after 60 s of drain_timeout"
     # They go on, and hold it until they end.
-    assert balancer.sweep(lambda _: True)
+    assert servers.sweep(lambda _: True, CAUSE)
     assert KEY in haproxy.servers
     haproxy.sessions = 0
-    assert not balancer.sweep(lambda _: True)
+    assert not servers.sweep(lambda _: True, CAUSE)
     assert KEY not in haproxy.servers
