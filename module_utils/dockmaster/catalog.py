@@ -48,6 +48,11 @@ class Entry:
     remembered: bool = False
 
     @property
+    def left_over(self) -> bool:
+        """Whether only HAProxy knows it: it is not in the file, and is not remembered."""
+        return self.condition is Condition.LEFT and not self.since
+
+    @property
     def container(self) -> ContainerKey:
         """Docker host and id of its container."""
         return self.endpoint.docker_host, self.endpoint.container_id
@@ -60,15 +65,17 @@ class Catalog:
         settings: the configuration.
         known: what was last known.
         now: the monotonic clock.
+        more: sources that playbooks have asked, and the configuration does not name.
     """
 
-    def __init__(self, settings: Settings, known: LastKnown, now: float) -> None:
+    def __init__(self, settings: Settings, known: LastKnown, now: float, more: Collection[str] = ()) -> None:
         self.sections = {service.proxy.backend_name: service for service in settings.services}
         self.entries: dict[Key, Entry] = {}
         self._keys: dict[ContainerKey, set[Key]] = {}
         self._containers: dict[str, set[str]] = {}
         self._of_section: dict[str, set[Key]] = {section: set() for section in self.sections}
         self._hosts = frozenset(settings.docker_hosts)
+        self._more = frozenset(more)
         self._services = {service.name: service for service in settings.services}
         self._of_source: dict[str, list[Service]] = {STATIC_SOURCE: list(settings.services)}
         for service in settings.services:
@@ -78,7 +85,7 @@ class Catalog:
             self._remember(service, known, now)
 
     def _remember(self, service: Service, known: LastKnown, now: float) -> None:
-        hosts = {host.name for host in service.discovery.servers}
+        hosts = self._more.union(host.name for host in service.discovery.servers)
         left = known.left.get(service.name, {})
         for endpoint in known.endpoints.get(service.name, ()):
             key = key_of(service, endpoint)

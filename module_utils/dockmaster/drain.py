@@ -166,7 +166,7 @@ def drain(settings: Settings, template: str, target: Target, *, wait: float = 0,
     sentence = f"{one} {words}: {_counted(len(rows), 'server')} {'gets' if len(rows) == 1 else 'get'} no new requests"
     if left and wait:
         sessions = sum(row.sessions for row in rows)
-        sentence += f"; after {wait:g} s {_counted(sessions, 'session')} are left on {', '.join(left)}"
+        sentence += f"; {_counted(sessions, 'session')} left after {wait:g} s on {', '.join(left)}"
     return Outcome(after is not before, sentence, before, after, rows, not (left and wait))
 
 

@@ -13,7 +13,7 @@ from .config.settings import Service, Settings
 from .errors import SourceError
 from .haproxy.apply import running
 from .haproxy.runtime import MAINT, Running, ServerState
-from .haproxy.servers import Key, is_named_by_us, servers_of_the_operator
+from .haproxy.servers import Key, is_checked, is_named_by_us, servers_of_the_operator
 from .model.endpoint import Endpoint, Rejection
 from .sources.protocol import Answer
 from .sources.static import NAME as STATIC
@@ -219,7 +219,7 @@ class Snapshot:
         ask_them = find or partial(ask, settings, unreachable=unreachable, lenient=lenient)
         found = ask_them(known)
         now = time.monotonic()
-        catalog = Catalog(settings, known, now)
+        catalog = Catalog(settings, known, now, found.unreachable.keys() | found.answers.keys())
         for source in found.unreachable:
             catalog.heard(source)
         for source, answer in found.answers.items():
@@ -287,6 +287,9 @@ class Snapshot:
         if self.running is None:
             # HAProxy cannot be asked, so what is healthy counts as usable.
             return Standing.HEALTHY if Standing.HEALTHY in standings.values() else None
+        if Standing.HEALTHY in standings.values() and not is_checked(self.settings, self.catalog.sections[section]):
+            # They are usable as soon as they are there.
+            return Standing.HEALTHY
         states = self._states.get(section, {})
         own = ((Standing.HEALTHY, states[key]) for key in states if key[1] in theirs)
         return best_of([*((standing, states.get(key)) for key, standing in standings.items()), *own])
@@ -327,7 +330,7 @@ class Snapshot:
         """The endpoints that are to get traffic, by service."""
         found: dict[str, list[Endpoint]] = {service.name: [] for service in self.settings.services}
         for one in self.decided.values():
-            if one.verdict.wanted is Wanted.SERVE and one.entry:
+            if one.verdict.wanted is Wanted.SERVE and one.entry and not one.entry.left_over:
                 found[one.service.name].append(one.entry.endpoint)
         return found
 
@@ -346,7 +349,7 @@ class Snapshot:
         left: dict[str, dict[str, float]] = {}
         for one in self.decided.values():
             entry, state = one.entry, one.facts.state
-            if entry is None or one.verdict.wanted is Wanted.REMOVE:
+            if entry is None or entry.left_over or one.verdict.wanted is Wanted.REMOVE:
                 continue
             serves = one.verdict.wanted is Wanted.SERVE
             if entry.condition is Condition.LEFT:

@@ -183,7 +183,7 @@ def _row(one: Decided, snapshot: Snapshot, before: History) -> ServerRow:
     endpoint, state = (one.entry.endpoint if one.entry else None), one.facts.state
     word = word_of(one.verdict.standing, one.entry)
     silent = snapshot.found.unreachable
-    if word == "healthy" and endpoint and endpoint.docker_host in silent:
+    if word == "healthy" and endpoint and endpoint.docker_host in silent and snapshot.settings.docker_hosts:
         word = "unreachable"
     changed, kind, cause = before.changes.get("/".join(one.key), (None, "", ""))
     return ServerRow(

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from findings import finds
 from dockmaster import sync
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import Settings
@@ -23,6 +22,7 @@ from dockmaster.model.endpoint import Endpoint
 from dockmaster.state import changed_servers as touched
 from dockmaster.state import drains as drained
 from dockmaster.state import stopping as draining
+from findings import finds
 from waiting import until
 
 Start = Callable[[], None]
@@ -411,7 +411,7 @@ def test_a_pass_leaves_what_it_did_for_status(plain: dict[str, Any], template: s
     start_haproxy()
     make(settings, template, backend(1))
     left = json.loads((settings.haproxy.run_directory / "sync.json").read_text())
-    assert left["changes"][f"web/{name(1)}"][1:] == ["added", "pass"]
+    assert left["changes"][f"web/{name(1)}"][1:] == ["added", "its container runs and is healthy"]
     assert list(left["answers"]) == ["localhost"]
 
 

@@ -112,7 +112,7 @@ def test_status_tells_what_playbooks_heard_where_they_alone_ask(
     start_haproxy()
     until(lambda: around.runtime.usable_servers("web") == 1)
     told = status.of(around.settings)
-    assert [(row.docker_host, row.container, row.state) for row in told.servers] == [("one", "web-1", "running")]
+    assert [(row.docker_host, row.container, row.state) for row in told.servers] == [("one", "web-1", "healthy")]
     assert told.healthy
 
 

@@ -40,7 +40,7 @@ def test_a_port_is_a_whole_number_in_range(port: object) -> None:
 
 @pytest.mark.parametrize("data", [None, [], {"docker_host": "a"}, {"docker_host": "a b", "container_id": ID}])
 def test_data_that_is_no_backend_is_refused(data: object) -> None:
-    with pytest.raises(ValueError, match=r"backend|expected"):
+    with pytest.raises(ValueError, match=r"endpoint|expected"):
         Endpoint.from_dict(data)
 
 

@@ -120,7 +120,9 @@ def step(wanted: str, server: Server | None, state: ServerState | None, drain_ti
     Raises:
         RuntimeApiError: its options or its address cannot be given at run time.
     """
-    if wanted == "serve" and server is not None:
+    if wanted == "serve":
+        if server is None:
+            return None
         return add(server) if state is None else ready(server, state)
     if state is None or state.admin == MAINT:
         return None

@@ -103,6 +103,12 @@ def servers_of_the_operator(service: Service) -> frozenset[str]:
     return frozenset(names)
 
 
+def is_checked(settings: Settings, service: Service) -> bool:
+    """Whether HAProxy checks the health of a service's servers; without that they are usable at once."""
+    words = [*_defaults(settings, service), *service.proxy.server_options.split()]
+    return "check" in words
+
+
 def by_service(settings: Settings, backends: Mapping[str, Sequence[Endpoint]]) -> dict[str, list[Server]]:
     """The servers of every service, by its name."""
     return {

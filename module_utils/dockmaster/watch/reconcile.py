@@ -55,6 +55,7 @@ class Reconciler:
         self._clock = clock
         self._theirs = {name: servers_of_the_operator(service) for name, service in catalog.sections.items()}
         self._others: dict[str, set[Key]] = {section: set() for section in catalog.sections}
+        self._with_healthy: set[str] = set()
         self._verdicts: dict[Key, Verdict] = {}
         self.unheard = set(settings.docker_hosts)
         """Sources that have neither answered nor failed to: nothing is known of what they last said."""
@@ -65,15 +66,15 @@ class Reconciler:
 
     def changed(self, keys: Collection[Key], cause: Cause) -> None:
         """Decide for servers of which something has changed."""
-        before = {section: self._healthy(section) for section in {section for section, _ in keys}}
         for key in keys:
             self._classify(key)
         self._settle(keys, cause)
-        for section, healthy in before.items():
-            if not self._others[section]:
-                continue
-            if (healthy == 0) != (self._healthy(section) == 0) or self._none_is_usable(section):
-                self.look_again(section, cause if healthy else Cause(""))
+        for section in {section for section, _ in keys}:
+            had_healthy = section in self._with_healthy
+            self._note_healthy(section)
+            turned = had_healthy != (section in self._with_healthy)
+            if self._others[section] and (turned or self._none_is_usable(section)):
+                self.look_again(section, cause)
 
     def look_again(self, section: str, cause: Cause) -> None:
         """Decide again for those servers of a section that depend on what else is usable."""
@@ -98,6 +99,14 @@ class Reconciler:
         for key in self.catalog.entries:
             self._classify(key)
         self._settle(list(self.catalog.entries), cause)
+        for section in self.catalog.sections:
+            self._note_healthy(section)
+
+    def _note_healthy(self, section: str) -> None:
+        if self._healthy(section):
+            self._with_healthy.add(section)
+        else:
+            self._with_healthy.discard(section)
 
     def _is_left_over(self, key: Key) -> bool:
         """Whether HAProxy has a server of ours that no source knows, though all were heard that might."""
