@@ -1,62 +1,52 @@
 #!/usr/bin/python3
-"""Thin: arguments in, engine, result out."""
+"""Finds the endpoints of services on one Docker host."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: docker_backends_info
-short_description: Find the containers of a Docker host that serve a service
+module: docker_endpoints_info
+short_description: Find the endpoints of services on a Docker host
 description:
-  - Asks one Docker engine which of its containers are running, and returns for each service the
-    addresses at which they are reached, typed and checked, ready for a template of your own or for
-    M(haproxy_backends).
-  - A container belongs to a service by its label C(dockmaster.service), or else by what the section
-    C(discovery) of the service selects, as docs/discovery.md has it.
-  - An engine that does not answer is a failure, never an empty answer.
+  - Asks one Docker engine which containers run, and returns the endpoints of each service. An endpoint is an address
+    and a port at which a container is reached. All values are checked and have their types, ready for a template of
+    your own or for M(haproxy_sync).
+  - A container belongs to a service if its label C(dockmaster.service) says so, or if the section C(discovery) of the
+    service selects it.
+  - The module fails if the engine does not answer. It never returns an empty list instead.
+extends_documentation_fragment:
+  - dockmaster.info
+  - dockmaster.services
 options:
   services:
     description:
-      - What to look for, a dictionary by the service's name, in the nouns of the configuration file.
-      - Of each service the section C(discovery) is used. How its C(servers) are asked by TLS is of no meaning here.
-    type: dict
+      - The services to look for, a dictionary by name, with the keys of the configuration file.
+      - Only the section C(discovery) of each service is used, without the TLS settings of its C(servers).
     required: true
   docker_host:
-    description: The engine to ask, as C(unix:///path) or C(tcp://host:port).
+    description: URL of the engine to ask, C(unix:///path) or C(tcp://host:port).
     type: str
     default: unix:///var/run/docker.sock
   name:
-    description: What this Docker host is called in the result; in a play, C(inventory_hostname).
+    description: Name of this Docker host in the result. In a play, use C(inventory_hostname).
     type: str
     default: localhost
   address:
-    description: The address that a balancer dials to reach the ports that this Docker host publishes.
+    description: The address at which balancers reach the ports that this Docker host publishes.
     type: str
     default: 127.0.0.1
   timeout:
-    description: Seconds to wait for the engine.
+    description: How many seconds to wait for an answer of the engine.
     type: int
     default: 10
 requirements:
   - python3-docker
-attributes:
-  check_mode:
-    description: Runs in check mode as otherwise; it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
 seealso:
-  - module: haproxy_backends
-author:
-  - Dockmaster's developers
+  - module: haproxy_sync
 """
 
 EXAMPLES = r"""
-- name: Find the backends
-  docker_backends_info:
+- name: Find the endpoints
+  docker_endpoints_info:
     services:
       nodesrv:
         discovery:
@@ -64,7 +54,7 @@ EXAMPLES = r"""
           container_port: 8000
   register: found
 
-- name: Put them into a template of your own
+- name: Write a configuration from your own template
   ansible.builtin.template:
     src: own.cfg.j2
     dest: /etc/haproxy/haproxy.cfg
@@ -74,58 +64,71 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-backends:
-  description: For each service its backends, sorted; an empty list is a fact.
+endpoints:
+  description: The endpoints of each service, sorted. An empty list means that no container can serve the service.
   returned: success
   type: dict
   contains:
     docker_host:
-      description: The name given as O(name).
+      description: Name of the Docker host, as given in O(name).
       type: str
       sample: localhost
     container_id:
-      description: The whole id.
+      description: The container's full id.
       type: str
     container_name:
       description: The container's name.
       type: str
       sample: nodesrv-1
     image:
-      description: The image as Docker shows it.
+      description: The container's image, as Docker shows it.
       type: str
       sample: local/nodeapp
     name:
-      description: The name of the server in HAProxy.
+      description: Name of the server in HAProxy.
       type: str
       sample: 3796ab3f5b76_49153
     host:
-      description: The address to dial.
+      description: The address to connect to.
       type: str
       sample: 127.0.0.1
     port:
-      description: The port to dial.
+      description: The port to connect to.
       type: int
       sample: 49153
     weight:
-      description: The weight that its label asks for, where that counts.
+      description: The weight that the container's label sets, if the service allows it.
       type: int
     backup:
-      description: Whether its label makes it a backup server, where that counts.
+      description: Whether the container's label makes it a backup server, if the service allows it.
       type: bool
     maxconn:
-      description: The connections at one time that its label asks for, where that counts.
+      description: The limit of concurrent connections that the container's label sets, if the service allows it.
       type: int
-doubtful:
+unhealthy:
   description:
-    - As RV(backends), of containers that run and that Docker holds unfit, paused or unhealthy.
-    - They are no backends; M(haproxy_backends) lets the last usable server of a service go on though.
+    - The same for containers that run, but are paused or fail Docker's health check.
+    - M(haproxy_sync) sends them traffic only if their service has no other usable server.
   returned: success
   type: dict
-refused:
-  description: Containers that were meant for a service and cannot serve it, each with the reason.
+rejected:
+  description: Containers that are meant for a service and cannot serve it, each with the reason.
   returned: success
   type: list
   elements: dict
+  contains:
+    service:
+      description: Name of the service.
+      type: str
+    docker_host:
+      description: Name of the Docker host.
+      type: str
+    container:
+      description: The container's short id.
+      type: str
+    reason:
+      description: Why the container cannot serve, in one sentence.
+      type: str
 can_talk_to_docker:
   description: Whether the engine answered.
   returned: always
@@ -136,6 +139,7 @@ import traceback
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.dockmaster import module_arguments
 
 try:
     from ansible.module_utils.dockmaster.discovery import backends_of
@@ -153,7 +157,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "services": {"type": "dict", "required": True},
+            **module_arguments.services(required=True),
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
             "name": {"type": "str", "default": "localhost"},
             "address": {"type": "str", "default": "127.0.0.1"},
@@ -162,13 +166,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     if MISSING and module.check_mode:
-        module.warn(f"{MISSING[0]} is not installed yet, so Docker cannot be asked")
+        module.warn(f"{MISSING[0]} is not installed yet, so Docker cannot be asked for endpoints")
         empty: dict[str, list[object]] = {name: [] for name in module.params["services"]}
-        module.exit_json(backends=empty, doubtful={}, refused=[], can_talk_to_docker=False)
+        module.exit_json(endpoints=empty, unhealthy=empty, rejected=[], can_talk_to_docker=False)
     if MISSING:
-        module.fail_json(
-            msg=missing_required_lib(MISSING[0]), exception=MISSING[1], backends={}, can_talk_to_docker=False
-        )
+        module.fail_json(msg=missing_required_lib(MISSING[0]), exception=MISSING[1], can_talk_to_docker=False)
     name, address = module.params["name"], module.params["address"]
     for option, check in (("name", valid_name), ("address", valid_host)):
         try:
@@ -177,7 +179,7 @@ def main() -> None:
             module.fail_json(msg=f"{option}: {module.params[option]!r}: {error}", can_talk_to_docker=False)
     host = None
     try:
-        services = {name: _asked_here(service) for name, service in module.params["services"].items()}
+        services = {name: _without_tls(service) for name, service in module.params["services"].items()}
         settings = parse({"services": services}, "the task's parameters")
         host = DockerHost(name, module.params["docker_host"], module.params["timeout"])
         listed = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
@@ -196,13 +198,13 @@ def main() -> None:
             ]
             for service in settings.services
         }
-        for which, some in (("backends", listed.backends), ("doubtful", listed.doubtful))
+        for which, some in (("endpoints", listed.backends), ("unhealthy", listed.doubtful))
     }
-    module.exit_json(**by_service, refused=[refusal.as_dict() for refusal in listed.refused], can_talk_to_docker=True)
+    module.exit_json(**by_service, rejected=[one.as_dict() for one in listed.refused], can_talk_to_docker=True)
 
 
-def _asked_here(service: Any) -> Any:
-    """A service without how its Docker hosts are asked by TLS: who we are towards them, the task is not told."""
+def _without_tls(service: Any) -> Any:
+    """A service without the TLS settings of its servers: the module asks by one URL, and has no certificates."""
     try:
         servers = service["discovery"]["servers"]
         plain = [{key: value for key, value in one.items() if key not in ("tls", "tls_name")} for one in servers]
