@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import yaml
@@ -48,6 +49,7 @@ def entry_points(role: str) -> dict[str, dict[str, Any]]:
     return specs
 
 
+@cache
 def included() -> set[tuple[str, str]]:
     """Each role and entry point that a playbook, a role or a scenario includes by tasks_from."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
@@ -62,7 +64,7 @@ def _included(node: Any, loop: list[str]) -> Iterator[tuple[str, str]]:
     elif isinstance(node, dict):
         if "tasks_from" in node:
             for role in _values(node.get("name") or node["role"], loop):
-                for entry_point in _values(node["tasks_from"], []):
+                for entry_point in _values(node["tasks_from"], loop):
                     yield role, entry_point
         for value in node.values():
             yield from _included(value, node.get("loop", loop))
