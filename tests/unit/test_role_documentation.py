@@ -18,6 +18,7 @@ from role_files import ROLES, Unsafe, defaults, entry_points, included
 
 LINES_OF_A_SCREEN = 50
 VARIABLE_ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| .+ \|$", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#]+)")
 EXAMPLE = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -130,3 +131,9 @@ def test_the_examples_of_a_readme_set_variables_of_the_roles(role: str) -> None:
         used = set(re.findall(rf"^ *((?:{'|'.join(ROLES)})_\w+):", example, re.MULTILINE))
         assert used <= known
         assert yaml.safe_load(example)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_links_of_a_readme_lead_to_files(role: str) -> None:
+    folder = ROOT / "roles" / role
+    assert [link for link in LINK.findall(readme(role)) if not (folder / link).exists()] == []
