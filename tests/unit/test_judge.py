@@ -51,6 +51,11 @@ def test_a_sound_inventory_has_no_problem_and_no_warning() -> None:
             "dockmaster_services.a.discovery.image_nmae: is not a key of this section; did you mean image_name?",
         ),
         (
+            {"a": {"discovery": {"container_prt": 8000}}},
+            "dockmaster_services.a.discovery.container_prt: is not a key of this section; did you mean container_port?",
+        ),
+        ({"a": {"discovery": {"container_name": "x"}}}, "dockmaster_services.a.discovery.container_port: is missing"),
+        (
             {"a": {**service(), "haproxy": {"port": "8080"}}},
             "dockmaster_services.a.haproxy.port: '8080': expected a whole number from 1 to 65535",
         ),

@@ -100,6 +100,11 @@ def service(discovery: dict[str, Any] | None = None, **haproxy: object) -> dict[
             "dockmaster_services.nodesrv.discovery.image_nmae: is not a key of this section; did you mean image_name?",
         ),
         (
+            {"nodesrv": {"discovery": {"container_prt": 8000}}},
+            "dockmaster_services.nodesrv.discovery.container_prt: is not a key of this section; did you mean "
+            "container_port?",
+        ),
+        (
             {"nodesrv": service(port="8080")},
             "dockmaster_services.nodesrv.haproxy.port: '8080': expected a whole number from 1 to 65535",
         ),
@@ -117,7 +122,7 @@ def service(discovery: dict[str, Any] | None = None, **haproxy: object) -> dict[
             "dockmaster_services.other.haproxy: *:8080 is also the address of services.nodesrv",
         ),
     ],
-    ids=["key", "port", "listen", "image", "name", "address"],
+    ids=["key", "required key", "port", "listen", "image", "name", "address"],
 )
 def test_a_service_that_the_parser_rejects(refused: Refused, services: dict[str, Any], sentence: str) -> None:
     assert sentence in refused(dockmaster_services=services)
