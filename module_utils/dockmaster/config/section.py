@@ -57,8 +57,8 @@ class Section:
                 raise SettingsError(f"{self._origin}: {self.place(str(key))}: is not supported; {(instead or {})[key]}")
             if key not in self._known:
                 near = difflib.get_close_matches(str(key), sorted(self._known), n=1)
-                hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(sorted(self._known))}"
-                raise SettingsError(f"{self._origin}: {self.place(str(key))}: is not a key of this section{hint}")
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(self._known))}"
+                raise self._not_known(str(key), hint)
 
     def _take(self, key: str, default: Any) -> Any:
         self._known.add(key)
@@ -66,8 +66,15 @@ class Section:
         if value is not None:
             return value
         if default is _REQUIRED:
+            # What nothing has read so far may be this key with a typo; the keys of a section are less alike than that.
+            unread = [str(other) for other in self._data if other not in self._known]
+            for typo in difflib.get_close_matches(key, unread, n=1, cutoff=0.8):
+                raise self._not_known(typo, f"did you mean {key}?")
             raise SettingsError(f"{self._origin}: {self.place(key)}: is missing")
         return None
+
+    def _not_known(self, key: str, hint: str) -> SettingsError:
+        return SettingsError(f"{self._origin}: {self.place(key)}: is not a key of this section; {hint}")
 
     def section(self, key: str) -> Section:
         """A dictionary below this one; an absent one is empty."""
