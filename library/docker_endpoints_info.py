@@ -129,6 +129,11 @@ rejected:
     reason:
       description: Why the container cannot serve, in one sentence.
       type: str
+running:
+  description: Ids of all containers that run, healthy or not, whatever they serve.
+  returned: success
+  type: list
+  elements: str
 can_talk_to_docker:
   description: Whether the engine answered.
   returned: always
@@ -142,11 +147,11 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.dockmaster import module_arguments
 
 try:
-    from ansible.module_utils.dockmaster.discovery import backends_of
+    from ansible.module_utils.dockmaster.config.parse import parse
     from ansible.module_utils.dockmaster.errors import DockmasterError, SourceError
-    from ansible.module_utils.dockmaster.model import valid_host, valid_name
-    from ansible.module_utils.dockmaster.settings import parse
-    from ansible.module_utils.dockmaster.sources.docker import DockerHost
+    from ansible.module_utils.dockmaster.model.endpoint import valid_host, valid_name
+    from ansible.module_utils.dockmaster.sources.docker.client import DockerClient
+    from ansible.module_utils.dockmaster.sources.docker.discovery import endpoints_of
 
     MISSING = None
 except ImportError as error:
@@ -181,8 +186,8 @@ def main() -> None:
     try:
         services = {name: _without_tls(service) for name, service in module.params["services"].items()}
         settings = parse({"services": services}, "the task's parameters")
-        host = DockerHost(name, module.params["docker_host"], module.params["timeout"])
-        listed = backends_of(settings.services, name, address, host.containers(), resolve=host.image_of)
+        host = DockerClient(name, module.params["docker_host"], module.params["timeout"])
+        answer = endpoints_of(settings.services, name, address, host.containers(), resolve=host.image_of)
     except SourceError as error:
         module.fail_json(msg=str(error), can_talk_to_docker=False)
     except DockmasterError as error:
@@ -198,9 +203,14 @@ def main() -> None:
             ]
             for service in settings.services
         }
-        for which, some in (("endpoints", listed.backends), ("unhealthy", listed.doubtful))
+        for which, some in (("endpoints", answer.endpoints), ("unhealthy", answer.unhealthy))
     }
-    module.exit_json(**by_service, rejected=[one.as_dict() for one in listed.refused], can_talk_to_docker=True)
+    module.exit_json(
+        **by_service,
+        rejected=[one.as_dict() for one in answer.rejected],
+        running=sorted(answer.running),
+        can_talk_to_docker=True,
+    )
 
 
 def _without_tls(service: Any) -> Any:

@@ -133,8 +133,8 @@ from ansible.module_utils.dockmaster import module_arguments
 
 try:
     from ansible.module_utils.dockmaster import drain
+    from ansible.module_utils.dockmaster.config.file import load
     from ansible.module_utils.dockmaster.errors import DockmasterError
-    from ansible.module_utils.dockmaster.settings_file import load
 
     MISSING = None
 except ImportError as error:
@@ -159,7 +159,7 @@ def main() -> None:
     try:
         result = run(module.params, check_mode=module.check_mode)
     except drain.NotDrained as error:
-        module.fail_json(msg=str(error), last_usable=list(error.kept))
+        module.fail_json(msg=str(error), last_usable=list(error.last_usable))
     except DockmasterError as error:
         module.fail_json(msg=str(error), last_usable=[])
     except OSError as error:
@@ -176,15 +176,15 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     outcome = (drain.drain if params["state"] == "drained" else drain.ready)(
         load(config),
         config.with_name("haproxy.cfg.j2").read_text("utf-8"),
-        drain.What.named(kind, name),
+        drain.Target.named(kind, name),
         wait=params["wait_timeout"] if params["wait"] else 0,
         check_mode=check_mode,
     )
     return {
         **outcome.as_dict(),
         "diff": {
-            "before": "".join(f"{mark}\n" for mark in outcome.before),
-            "after": "".join(f"{mark}\n" for mark in outcome.after),
+            "before": "".join(f"{one}\n" for one in outcome.before),
+            "after": "".join(f"{one}\n" for one in outcome.after),
             "before_header": "drained (before)",
             "after_header": "drained (after)",
         },

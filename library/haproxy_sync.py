@@ -50,6 +50,13 @@ options:
       - They get traffic only if their service has no other usable server.
     type: dict
     default: {}
+  running:
+    description:
+      - Ids of all containers that run, by the name of their Docker host, as M(docker_endpoints_info) returns them.
+      - A container that runs and is not of its service any more serves until another one does. Without this option it
+        counts as gone.
+    type: dict
+    default: {}
   unreachable_hosts:
     description:
       - Names of the Docker hosts that did not answer. Their last known endpoints are kept, unlike those of a Docker
@@ -160,7 +167,6 @@ haproxy_output:
 """
 
 import traceback
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +174,16 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.dockmaster import module_arguments
 
 try:
-    from ansible.module_utils.dockmaster import summary, sync
+    from ansible.module_utils.dockmaster import snapshot, sync
+    from ansible.module_utils.dockmaster.config.file import load
+    from ansible.module_utils.dockmaster.config.parse import parse
+    from ansible.module_utils.dockmaster.config.settings import Settings
     from ansible.module_utils.dockmaster.errors import ConfigRefused, DockmasterError, SettingsError
     from ansible.module_utils.dockmaster.haproxy.apply import wait_until_checked
     from ansible.module_utils.dockmaster.haproxy.servers import by_key, by_service
-    from ansible.module_utils.dockmaster.model import Backend
-    from ansible.module_utils.dockmaster.settings import parse
-    from ansible.module_utils.dockmaster.settings_file import load
+    from ansible.module_utils.dockmaster.model.endpoint import Endpoint
+    from ansible.module_utils.dockmaster.report import summary
+    from ansible.module_utils.dockmaster.state.last_known import LastKnown
 
     MISSING = None
 except ImportError as error:
@@ -189,6 +198,7 @@ SPEC = {
     "template": {"type": "str"},
     "endpoints": {"type": "dict"},
     "unhealthy": {"type": "dict", "default": {}},
+    "running": {"type": "dict", "default": {}},
     "unreachable_hosts": {"type": "list", "elements": "str", "default": []},
     "age": {"type": "int", "default": 60},
 }
@@ -234,14 +244,14 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     given = {key: params[key] for key in ("services", "haproxy", "discovery", "watch")}
     settings = load(Path(params["config"])) if params["config"] else parse(given, "the task's parameters")
     template = params["template"] or Path(params["config"]).with_name("haproxy.cfg.j2").read_text("utf-8")
-    find = None if params["endpoints"] is None else (lambda _: _given(params, settings.docker_servers))
-    report = sync.one_pass(settings, template, find, check_mode=check_mode, age=params["age"])
+    find = None if params["endpoints"] is None else (lambda known: _given(params, settings, known))
+    report = sync.run(settings, template, find, check_mode=check_mode, age=params["age"])
     path = settings.haproxy.config_file_path
     late: list[str] = []
     if params["wait"] and report.changed and not check_mode:
         reachable = {
-            service: [one for one in endpoints if one.docker_host not in report.unknown]
-            for service, endpoints in report.backends.items()
+            service: [one for one in endpoints if one.docker_host not in report.unreachable]
+            for service, endpoints in report.endpoints.items()
         }
         servers = by_key(by_service(settings, reachable))
         late = wait_until_checked(settings.haproxy, servers, params["wait_timeout"])
@@ -258,24 +268,21 @@ def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     }
 
 
-def _given(params: dict[str, Any], hosts: Collection[str]) -> sync.Found:
+def _given(params: dict[str, Any], settings: Settings, known: LastKnown) -> snapshot.Found:
     """The endpoints of the task's parameters, checked."""
-    endpoints, unhealthy = _endpoints(params, "endpoints"), _endpoints(params, "unhealthy")
-    running: dict[str, frozenset[str]] = {}
-    # If the configuration has Docker hosts, their own answers are newer.
-    for one in () if hosts else (one for some in (*endpoints.values(), *unhealthy.values()) for one in some):
-        running[one.docker_host] = running.get(one.docker_host, frozenset()) | {one.container_id, one.container_name}
     unreachable = {name: f"{name} did not answer" for name in params["unreachable_hosts"]}
-    return sync.Found(endpoints, unknown=unreachable, doubtful=unhealthy, running=running)
+    running = {host: [str(one) for one in ids] for host, ids in params["running"].items()}
+    endpoints, unhealthy = _endpoints(params, "endpoints"), _endpoints(params, "unhealthy")
+    return snapshot.given(settings, known, endpoints, unhealthy, unreachable, running)
 
 
-def _endpoints(params: dict[str, Any], option: str) -> dict[str, list[Backend]]:
+def _endpoints(params: dict[str, Any], option: str) -> dict[str, list[Endpoint]]:
     """The endpoints of one of the task's parameters, by service."""
-    endpoints: dict[str, list[Backend]] = {}
+    endpoints: dict[str, list[Endpoint]] = {}
     for service, entries in params[option].items():
         for number, entry in enumerate(entries):
             try:
-                endpoints.setdefault(service, []).append(Backend.from_dict(entry))
+                endpoints.setdefault(service, []).append(Endpoint.from_dict(entry))
             except ValueError as error:
                 raise SettingsError(f"the task's parameters: {option}.{service}[{number}]: {error}") from None
     return endpoints

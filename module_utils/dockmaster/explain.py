@@ -184,7 +184,7 @@ def _fact(rule: str, one: Decided, snapshot: Snapshot) -> str:
         return f"HAProxy's best usable server is {facts.service.best.name.lower()}"
     if rule == "never served":
         return "yes" if facts.served else "no: HAProxy has no such server"
-    if rule == "left for long" and entry:
+    if rule == "left" and entry:
         if facts.service.healthy:
             return f"{facts.service.healthy} healthy endpoints take its place"
         return f"nothing takes its place; {facts.drain_timeout:g} s are allowed"

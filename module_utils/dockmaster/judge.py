@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .discovery import backends_of
+from .config.parse import parse
+from .config.settings import Service
 from .errors import SettingsError
-from .images import Reference
-from .labels import SERVICE_LABEL
-from .settings import Service, parse
+from .model.image import Reference
+from .model.labels import SERVICE_LABEL
+from .sources.docker.discovery import endpoints_of
 
 _ORIGIN = "the inventory"
 _VARIABLES = {"services": "dockmaster_services", "discovery.servers": "dockmaster_docker_servers"}
@@ -159,16 +160,16 @@ def _meant(
         if asked and one.docker_host not in asked:
             continue
         containers = one.listed()
-        listed = backends_of([service], one.docker_host, one.docker_host, containers.values())
-        refused = {rejection.container for rejection in listed.refused}
-        names = {backend.container_name for backend in listed.backends[service.name]}
+        listed = endpoints_of([service], one.docker_host, one.docker_host, containers.values())
+        refused = {rejection.container for rejection in listed.rejected}
+        names = {one.container_name for one in listed.endpoints[service.name]}
         names |= {name for name, container in containers.items() if container["Id"] in refused}
         if names:
             meant.append((one, names))
         rejected += [
             f"dockmaster_services.{service.name}: the containers of {one.name} on {one.docker_host} cannot serve: "
             f"{rejection.reason}"
-            for rejection in listed.refused
+            for rejection in listed.rejected
         ]
     return meant, rejected
 

@@ -193,8 +193,12 @@ def _never_served(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None
     return wanted, f"{_what(facts, standing)}, and it has not served before"
 
 
-def _left_for_long(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None:
-    if standing is not Standing.LEFT or facts.service.healthy or facts.entry is None:
+def _left(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None:
+    if standing is not Standing.LEFT or facts.entry is None:
+        return None
+    if facts.state and not facts.state.passes:
+        return Wanted.LEAVE, f"{_what(facts, standing)}, and HAProxy's check fails"
+    if facts.service.healthy:
         return None
     if facts.now < facts.entry.since + facts.drain_timeout:
         return None
@@ -221,7 +225,7 @@ RULES = (
     Rule("healthy", "Is it healthy?", _healthy),
     Rule("better", "Is a better server of the service usable?", _better),
     Rule("never served", "Has it served before?", _never_served),
-    Rule("left for long", "May it go on though it is not of the service any more?", _left_for_long),
+    Rule("left", "May it go on though it is not of the service any more?", _left),
     Rule("ends soon", "Has it to come back though it ends soon?", _ends_soon),
     Rule("last", "Is there nothing better?", _last),
 )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..catalog import Catalog, Condition
 from ..config.settings import Settings
 from ..errors import RuntimeApiError, RuntimeApiSilent
-from ..haproxy.runtime import DRAIN, MAINT, READY
+from ..haproxy.runtime import MAINT, READY
 from ..haproxy.servers import Key, is_named_by_us, servers_of, servers_of_the_operator
 from ..snapshot import left_over
 from ..state.drains import DrainsFile
@@ -271,8 +271,8 @@ class Reconciler:
         """The best standing of the usable servers of a section, asked as cheaply as it can be told."""
         usable = self._servers.usable().get(section, 0)
         if not usable:
-            # What was drained a moment ago may pass its check: the decision asks for that.
-            self._learn_drained(section)
+            # What gets no requests may pass its check all the same: the decision asks for that.
+            self._servers.states(section, set(self._others[section]))
             return None
         healthy = self._healthy(section)
         standings = {
@@ -287,11 +287,6 @@ class Reconciler:
         if usable > len(usable_ones):
             return Standing.HEALTHY
         return best_of((standings[state.key], state) for state in usable_ones)
-
-    def _learn_drained(self, section: str) -> None:
-        drained = {key for key in self._others[section] if self._told(key) == DRAIN}
-        if drained:
-            self._servers.states(section, drained)
 
     def _standing(self, key: Key, healthy: int) -> Standing:
         about = self._about(key)
