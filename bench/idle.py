@@ -90,7 +90,8 @@ def _cron(config: Path) -> Iterator[int]:
 
 def _cpu_of_sync(config: Path) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command.sync(config), check=True, stdout=subprocess.DEVNULL)
+    line = command.sync(config, "--every", f"{INTERVAL}", "--for", "0")
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
