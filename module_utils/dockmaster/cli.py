@@ -93,6 +93,14 @@ def _parser() -> argparse.ArgumentParser:
         "check_interval of the configuration), and print changes and failures only: for cron",
     )
     one.add_argument(
+        "--for",
+        type=_wait,
+        default=_MINUTE,
+        dest="length",
+        metavar="SECONDS",
+        help="with --every: go on for so many seconds instead of a minute; 0 is one sync",
+    )
+    one.add_argument(
         "--requested",
         type=Path,
         metavar="DIRECTORY",
@@ -183,7 +191,7 @@ def _sync(options: argparse.Namespace) -> int:
     if interval == AS_CONFIGURED:
         services = load(options.config).services
         interval = min((service.discovery.check_interval for service in services), default=DEFAULT_INTERVAL)
-    end = time.monotonic() + _MINUTE
+    end = time.monotonic() + options.length
     said = ""
     while True:
         begun = time.monotonic()

@@ -161,15 +161,17 @@ def _meant(
             continue
         containers = one.listed()
         listed = endpoints_of([service], one.docker_host, one.docker_host, containers.values())
-        refused = {rejection.container for rejection in listed.rejected}
+        # A label that names another service is said of the application, and not once for each service.
+        of_service = [rejection for rejection in listed.rejected if rejection.service]
+        rejected_ids = {rejection.container for rejection in of_service}
         names = {one.container_name for one in listed.endpoints[service.name]}
-        names |= {name for name, container in containers.items() if container["Id"] in refused}
+        names |= {name for name, container in containers.items() if container["Id"] in rejected_ids}
         if names:
             meant.append((one, names))
         rejected += [
             f"dockmaster_services.{service.name}: the containers of {one.name} on {one.docker_host} cannot serve: "
             f"{rejection.reason}"
-            for rejection in listed.rejected
+            for rejection in of_service
         ]
     return meant, rejected
 

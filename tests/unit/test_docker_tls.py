@@ -302,12 +302,12 @@ def test_a_watcher_keeps_servers_while_its_certificate_is_refused_and_takes_up_t
     ca.issue("client", ends=-DAY)
     secure.run(2)
     secure.api.say(b"")
-    secure.said("docker_host=localhost", "state=unknown", "certificate")
+    secure.said("source=localhost", "state=unreachable", "certificate")
     assert secure.sync_fails()
     assert secure.told(1) == "ready"
     ca.issue("client")
     secure.up(1, 2)
-    secure.said("docker_host=localhost", "state=answers")
+    secure.said("source=localhost", "state=answers")
 
 
 def test_status_tells_the_days_left_of_our_certificate(

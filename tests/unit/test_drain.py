@@ -320,9 +320,7 @@ def test_what_is_drained_is_known_when_it_is_ready_though_its_tag_has_moved_on(t
     assert two.told() == {"one1": "ready", "two2": "ready"}
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"docker_host": "one"}]']
-)
+@pytest.mark.parametrize("text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"host": "one"}]'])
 def test_a_damaged_file_drains_nothing(two: Two, text: str) -> None:
     drained.file_of(two.around.settings.haproxy).write_text(text)
     assert two.marks() == []
@@ -433,7 +431,7 @@ def test_the_command_drains_lists_and_makes_ready(run: Run, two: Two) -> None:
 def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: Two) -> None:
     folder = two.around.file.parent
     (folder / "haproxy.cfg.j2").write_text(two.template)
-    options = {"config": str(two.around.file), "docker_host": "one"}
+    options = {"config": str(two.around.file), "host": "one"}
 
     def task(register: str, check: bool = False, **more: Any) -> dict[str, Any]:
         return {"haproxy_drain": {**options, **more}, "register": register, "check_mode": check}
@@ -445,10 +443,10 @@ def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: 
     play(
         [
             task("checked", check=True),
-            task("drained", wait=5),
+            task("drained", wait=True, wait_timeout=5),
             task("again"),
             failed,
-            task("ready", state="ready", wait=10),
+            task("ready", state="ready", wait=True, wait_timeout=10),
             {
                 "ansible.builtin.assert": {
                     "that": [

@@ -123,10 +123,10 @@ def test_the_same_bytes_through_every_door(
             },
             {
                 "name": "Through the module",
-                "haproxy_backends": {
+                "haproxy_sync": {
                     **plain,
                     "template": "{{ lookup('ansible.builtin.file', '" + str(TEMPLATE) + "', rstrip=false) }}",
-                    "backends": {"web": [backend.as_dict() for backend in BACKENDS]},
+                    "endpoints": {"web": [backend.as_dict() for backend in BACKENDS]},
                 },
             },
         ],
