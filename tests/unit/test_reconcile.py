@@ -13,7 +13,7 @@ from dockmaster.config.settings import Settings
 from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
 from dockmaster.haproxy.commands import Change, changes
 from dockmaster.haproxy.runtime import Runtime
-from dockmaster.haproxy.servers import Key, by_key, by_service, key_of
+from dockmaster.haproxy.servers import Key, by_key, by_service, is_checked, key_of
 from dockmaster.model.endpoint import Endpoint
 from dockmaster.snapshot import Found, Snapshot
 from dockmaster.sources.protocol import Answer
@@ -37,7 +37,7 @@ KEEPS_DEAD = HELP_3_0.replace("  wait ", "  _ ")
 def settings_of(**more: object) -> Settings:
     hosts = [{"name": "app1", "host": "127.0.0.1"}]
     discovery = {"image_name": "local/web", "container_port": 8000, "servers": hosts}
-    return parse({"services": {"web": {"discovery": discovery, "haproxy": {"port": 80}, **more}}}, "test")
+    return parse({"services": {"web": {"haproxy": {"port": 80}, **more, "discovery": discovery}}}, "test")
 
 
 def endpoint(number: int, *, paused: bool = False) -> Endpoint:
@@ -122,6 +122,11 @@ class World:
         self.reconciler.unheard.discard("app1")
         self.changed(self.reconciler.catalog.listed("app1", answer, self.now).values())
 
+    def lists_default_servers(self) -> None:
+        """The source of default servers says which there are."""
+        answer = Answer({"web": self.settings.services[0].default_servers})
+        self.changed(self.reconciler.catalog.listed("static", answer, self.now).values())
+
     def changed(self, keys: Iterable[Iterable[Key]]) -> None:
         self.reconciler.changed([key for some in keys for key in some], CAUSE)
 
@@ -138,8 +143,9 @@ class World:
         self.reconciler.drains_changed()
 
     def fails(self, *numbers: int) -> None:
-        """HAProxy's checks of these fail, and of no others."""
-        self.haproxy.down = {self.key(number) for number in numbers}
+        """HAProxy's checks of these fail, and of no others; those that it does not check are up."""
+        if is_checked(self.settings, self.settings.services[0]):
+            self.haproxy.down = {self.key(number) for number in numbers}
 
     def rest(self) -> None:
         """What is done again and again, as long as it does something."""
@@ -210,11 +216,22 @@ steps = st.tuples(
 )
 
 
-@given(st.lists(steps, max_size=10))
+SERVICES = {
+    "plain": settings_of(),
+    "default servers": settings_of(default_servers=[SPARE]),
+    "default servers beside the others": settings_of(default_servers=[SPARE], keep_default_servers=True),
+    "the last ones are kept": settings_of(use_previous_backends=True),
+    "not checked": settings_of(haproxy={"port": 80, "server_options": ""}),
+}
+
+
+@pytest.mark.parametrize("settings", SERVICES.values(), ids=SERVICES)
+@given(happened=st.lists(steps, max_size=10))
 def test_after_whatever_has_happened_neither_a_full_look_nor_a_sync_has_more_to_do(
-    happened: list[tuple[str, int]],
+    settings: Settings, happened: list[tuple[str, int]]
 ) -> None:
-    world = World()
+    world = World(settings)
+    world.lists_default_servers()
     world.is_("healthy", 1, 2)
     for what, number in happened:
         world.now += 1
@@ -303,9 +320,8 @@ def test_nothing_is_done_to_what_only_the_file_knows_until_its_source_is_heard()
 
 
 def test_default_servers_wait_until_every_source_is_heard() -> None:
-    world = World(settings_of(default_servers=[SPARE]))
-    static = Answer({"web": world.settings.services[0].default_servers})
-    world.changed(world.reconciler.catalog.listed("static", static, world.now).values())
+    world = World(SERVICES["default servers"])
+    world.lists_default_servers()
     assert not world.changes
     world.is_("gone", 1)
     world.reconciler.everything(CAUSE)
