@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who listens on which TCP port, from what the kernel says."""
+"""Which processes listen on which TCP ports, as the kernel reports it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Who has the ports
+- name: Look who has the ports
   listeners_info:
     ports: [80, 443]
   register: listeners
@@ -56,6 +56,11 @@ listeners:
       description: Its id; none where it is hidden.
       type: int
       sample: 812
+    command:
+      description: The words of its command line; none where it is hidden.
+      type: list
+      elements: str
+      sample: [nginx, -g, daemon off;]
 """
 
 import ipaddress
@@ -76,8 +81,9 @@ def main() -> None:
     sockets = {inode: end for inode, end in listening() if wanted is None or end[0] in wanted}
     held = {(sockets[inode], holder) for inode, holder in holders(sockets)}
     nameless = set(sockets.values()) - {end for end, _ in held}
-    found = [(*end, *holder) for end, holder in sorted(held)] + [(*end, HIDDEN, None) for end in sorted(nameless)]
-    module.exit_json(listeners=[dict(zip(("port", "address", "name", "pid"), one, strict=True)) for one in found])
+    found = [(*end, *holder) for end, holder in sorted(held)] + [(*end, HIDDEN, None, ()) for end in sorted(nameless)]
+    keys = ("port", "address", "name", "pid", "command")
+    module.exit_json(listeners=[dict(zip(keys, one, strict=True)) for one in found])
 
 
 def listening() -> Iterator[tuple[str, tuple[int, str]]]:
@@ -97,18 +103,19 @@ def readable(address: str) -> str:
     return str(getattr(packed, "ipv4_mapped", None) or packed)
 
 
-def holders(inodes: Iterable[str]) -> Iterator[tuple[str, tuple[str, int]]]:
-    """Inode, name and process id for each process that holds one of the sockets."""
+def holders(inodes: Iterable[str]) -> Iterator[tuple[str, tuple[str, int, tuple[str, ...]]]]:
+    """Inode, and name, process id and command line, for each process that holds one of the sockets."""
     targets = {f"socket:[{inode}]": inode for inode in inodes}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             links = {str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()}
             name = (process / "comm").read_text().strip()
+            command = tuple((process / "cmdline").read_text(errors="replace").rstrip("\0").split("\0"))
         except OSError:
-            # It has ended meanwhile, or may not be looked into.
+            # The process has ended meanwhile, or belongs to another container.
             continue
         for link in links & targets.keys():
-            yield targets[link], (name, int(process.name))
+            yield targets[link], (name, int(process.name), command)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from dockmaster.traffic import (
     standing_of,
     word_of,
 )
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 NOW = 1000.0
@@ -340,6 +340,7 @@ def test_what_is_done_as_was_decided_comes_to_rest(servers: list[Simulated]) -> 
     assert servers == before
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.lists(simulated(), min_size=1, max_size=5))
 def test_a_service_is_not_left_without_a_server_that_could_serve(servers: list[Simulated]) -> None:
     may_leave = (None, Condition.LEFT, Condition.PREVIOUS)
