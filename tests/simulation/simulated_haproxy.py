@@ -71,6 +71,7 @@ class SimulatedHAProxy:
         seconds: that each command takes.
         refusals: what it refuses, until it has.
         commands: those that were sent, in order.
+        description: what the file that it runs with calls it.
     """
 
     def __init__(self, version: str, clock: Clock, listens: Listens, config: Path) -> None:
@@ -85,7 +86,7 @@ class SimulatedHAProxy:
         self._listens = listens
         self._config = config
         self._last_worker = 1000
-        self._description = ""
+        self.description = ""
         self._sections: dict[str, tuple[int, Section]] = {}
         self._servers: dict[tuple[str, str], SimulatedServer] = {}
 
@@ -94,7 +95,7 @@ class SimulatedHAProxy:
     def start(self) -> None:
         """Read the file and run; raises Rejected where HAProxy would not take it."""
         file = haproxy_file.read(self._config.read_text())
-        self._description = file.description
+        self.description = file.description
         self._sections = {
             section.name: (number, section)
             for number, section in enumerate(file.sections, _FIRST_NUMBER)
@@ -182,7 +183,7 @@ class SimulatedHAProxy:
     def _show_info(self, _: list[str]) -> str:
         return (
             f"Name: HAProxy\nVersion: {self.version}.0\nPid: {self.worker}\nUptime_sec: 1\n"
-            f"description: {self._description}\n\n"
+            f"description: {self.description}\n\n"
         )
 
     def _show_state(self, words: list[str]) -> str:
