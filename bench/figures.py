@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .plan import Plan
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -43,7 +45,7 @@ class Figure:
     def goal(self) -> str:
         """The goal as text, empty where there is none."""
         if self.at_most is not None:
-            return f"≤ {number(self.at_most)}"
+            return f"≤ {number(self.at_most)}" if self.at_most else "0"
         return "" if self.at_least is None else f"≥ {number(self.at_least)}"
 
     @property
@@ -73,6 +75,18 @@ class Results:
     machine: dict[str, str]
     plan: dict[str, Any]
     figures: Sequence[Figure]
+
+    @property
+    def in_full(self) -> bool:
+        """Whether everything was done as often as a full measurement does it."""
+        # As it reads back.
+        full: dict[str, Any] = json.loads(json.dumps(asdict(Plan())))
+        return self.plan == full
+
+    def find(self, what: str, of: str, size: int | None = None) -> Figure | None:
+        """The figure with these names, None where there is none."""
+        named = [figure for figure in self.figures if (figure.what, figure.of, figure.size) == (what, of, size)]
+        return named[0] if named else None
 
     def save(self, folder: Path) -> None:
         """Write the file of this measurement, over an earlier one."""

@@ -1,4 +1,4 @@
-"""A plot of each measurement: ``python -m bench.plots FOLDER`` draws what its JSON files say."""
+"""A picture of each measurement: ``python -m bench.plots FOLDER`` draws what its JSON files say."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Page
 
 from .figures import Figure, Results, number
+from .summary import shown
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#bbbbbb")
 GOAL = {"color": "#888888", "linestyle": ":", "linewidth": 1}
-WIDTH, LINE, FRAME = 9.0, 0.28, 0.9
+WIDTH, LINE, FRAME = 9.0, 0.2, 0.9
 """In inches: of a page, of a line of points, of what is around them."""
 
 
 def draw(results: Results, path: Path) -> None:
-    """One page for a measurement, a panel for each thing measured."""
+    """One picture of a measurement: a panel for each thing that the first table shows of it, or else for each."""
     panels: dict[str, list[Figure]] = {}
+    chosen = shown(results.measurement)
     for figure in results.figures:
-        if not figure.detail:
+        if not figure.detail and (not chosen or figure.what in chosen):
             panels.setdefault(figure.what, []).append(figure)
     heights = [2.6 if _sized(figures) else FRAME + LINE * len(figures) for figures in panels.values()]
     page = Page(figsize=(WIDTH, sum(heights) + 0.2), layout="constrained")

@@ -1,50 +1,52 @@
-"""``python -m bench.publish``: take the results over into docs/performance.md, tables, plots and all."""
+"""``python -m bench.publish``: take the results over into docs/performance.md, and into a page for each measurement."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from dataclasses import asdict
 
-from . import report
+from . import report, summary
 from .figures import Results
 from .place import RESULTS, ROOT
-from .plan import Plan
 
 PAGE = ROOT / "docs" / "performance.md"
 FOLDER = ROOT / "docs" / "performance"
+SUMMARY = "summary"
+MARKED = re.compile(r"<!-- (\w+) -->\n.*?<!-- /\1 -->", re.DOTALL)
 
 
 def main() -> None:
-    """Copy the results, then write what the page says of each between its marks."""
+    """Copy the results, and write the pages."""
     FOLDER.mkdir(exist_ok=True)
     for path in [*RESULTS.glob("*.json"), *RESULTS.glob("*.svg")]:
         shutil.copy(path, FOLDER)
-    text = PAGE.read_text()
-    for path in sorted(FOLDER.glob("*.json")):
-        text = filled(text, Results.load(path))
-    PAGE.write_text(text)
+    results = published()
+    PAGE.write_text(filled(PAGE.read_text(), results))
+    for name, one in results.items():
+        (FOLDER / f"{name}.md").write_text(report.page(one))
 
 
-def filled(text: str, results: Results) -> str:
-    """The page with a measurement's table and plot between ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
-    name = results.measurement
-    machine = "; ".join(f"{key} {value}" for key, value in results.machine.items())
-    # As it reads back.
-    full = json.loads(json.dumps(asdict(Plan())))
-    size = "in full" if results.plan == full else "with less of everything (`BENCH_SHORT=1`)"
-    parts = [
-        report.markdown(results),
-        f"![{name}](performance/{name}.svg)",
-        f"Measured {results.when} in {results.seconds / 60:.0f} minutes, {size}. {machine}.",
-    ]
-    marked = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    content = "\n\n".join(parts)
-    new, count = marked.subn(lambda found: f"{found[1]}{content}\n{found[2]}", text)
-    if count != 1:
-        raise ValueError(f"{PAGE} has {count} places for {name}: expected one")
-    return new
+def published() -> dict[str, Results]:
+    """The results in docs/performance, by the name of their measurement."""
+    return {path.stem: Results.load(path) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def filled(text: str, results: summary.Published) -> str:
+    """The page with everything between its marks, ``<!-- NAME -->`` and ``<!-- /NAME -->``, written anew."""
+    places = [found[1] for found in MARKED.finditer(text)]
+    expected = {SUMMARY, *results}
+    if len(places) != len(set(places)) or not expected <= set(places):
+        raise ValueError(f"{PAGE} has places for {', '.join(places)}: expected one for each of {', '.join(expected)}")
+    return MARKED.sub(lambda found: f"<!-- {found[1]} -->\n{_content(found[1], results)}\n<!-- /{found[1]} -->", text)
+
+
+def _content(name: str, results: summary.Published) -> str:
+    if name == SUMMARY:
+        return report.markdown(summary.HEAD, summary.table(results))
+    if name not in results:
+        return "Not measured."
+    link = f"[Every figure](performance/{name}.md)"
+    return f"![{name}](performance/{name}.svg)\n\n{report.measured(results[name])} {link}."
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results as a table."""
+"""Results as tables, for a terminal and for pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .figures import Figure, Results, number
 
-HEAD = ("what", "of", "servers", "median", "from", "to", "times", "goal", "")
+HEAD = ("what", "of", "servers", "median", "from", "to", "times", "goal", "reached")
 
 
 def rows(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
@@ -14,7 +14,7 @@ def rows(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
     table = []
     for figure in figures:
         unit = f" {figure.unit}" if figure.unit else ""
-        verdict = ("yes" if figure.reached else "NO") if figure.goal else ""
+        verdict = ("yes" if figure.reached else "no") if figure.goal else ""
         size = "" if figure.size is None else number(figure.size)
         ends = [number(end) for end in (min(figure.values), max(figure.values))] if len(figure.values) > 1 else ["", ""]
         times = number(len(figure.values))
@@ -30,9 +30,32 @@ def text(results: Results) -> str:
     return "\n".join([f"{results.measurement}, {results.seconds:.0f} s", *lines])
 
 
-def markdown(results: Results) -> str:
-    """The table for a page; columns that are empty throughout are left out."""
-    table: list[Sequence[str]] = [HEAD, *rows(figure for figure in results.figures if not figure.detail)]
-    used = [column for column in range(len(HEAD)) if any(row[column] for row in table[1:])]
-    lines = [f"| {' | '.join(row[column] for column in used)} |" for row in table]
+def page(results: Results) -> str:
+    """The page with every figure of a measurement, and the machine that it was made on."""
+    name = results.measurement
+    table = markdown(HEAD, rows(figure for figure in results.figures if not figure.detail))
+    machine = "\n".join(f"- {key}: {value}" for key, value in results.machine.items())
+    return f"""# Every figure of `{name}`
+
+[Performance](../performance.md) says what was measured and how. `python -m bench.publish` writes this page from
+[{name}.json]({name}.json), which also has each value.
+
+{table}
+
+{measured(results)} It took {results.seconds / 60:.1f} minutes on this machine:
+
+{machine}
+"""
+
+
+def measured(results: Results) -> str:
+    """When it was measured, and how much of it."""
+    size = "in full" if results.in_full else "with less of everything (`BENCH_SHORT=1`)"
+    return f"Measured on {results.when}, {size}."
+
+
+def markdown(head: Sequence[str], table: Sequence[Sequence[str]]) -> str:
+    """A table for a page; columns that are empty throughout are left out."""
+    used = [column for column in range(len(head)) if any(row[column] for row in table)]
+    lines = [f"| {' | '.join(row[column] for column in used)} |" for row in (head, *table)]
     return "\n".join([lines[0], "|---" * len(used) + "|", *lines[1:]])

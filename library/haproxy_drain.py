@@ -1,114 +1,106 @@
 #!/usr/bin/python3
-"""Thin: arguments in, engine, result out."""
+"""Drains a Docker host or a container on one balancer, or makes it ready again."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: haproxy_drain
-short_description: Drain a Docker host or a container on a balancer, and have it back
+short_description: Drain a Docker host or a container on a balancer, or make it ready again
 description:
-  - What is drained gets no new requests; those under way finish. It stays so through passes, and through restarts of
-    the watcher and of HAProxy, until it is told ready, leaves the configuration or is gone.
-  - The last usable server of a service is never drained. The module fails then, names it, and changes nothing.
-  - The Docker hosts that answer are asked; of the others what was last known counts.
-  - The commands C(dockmaster drain) and C(dockmaster ready) are the same code.
+  - A drained Docker host or container gets no new requests, and finishes those it has. It stays drained when the
+    balancer syncs and when the watcher or HAProxy restarts, until it is made ready, is gone, or is taken out of the
+    configuration.
+  - The last usable server of a service is never drained. The module fails instead, also in check mode, names the
+    server, and changes nothing.
+  - The balancer asks the Docker hosts which containers they run. For a Docker host that does not answer, the last
+    known containers count.
+  - The commands C(dockmaster drain) and C(dockmaster ready) do the same.
+extends_documentation_fragment:
+  - dockmaster
+  - dockmaster.balancer
 options:
-  docker_host:
-    description: Name of the Docker host, as the configuration has it.
+  host:
+    description: Name of the Docker host in the configuration.
     type: str
   container:
     description:
-      - Name of the container, or the beginning of its id, four characters at the least.
-      - C(HOST/NAME) where several Docker hosts have one of that name.
+      - Name of the container, or the first characters of its id, at least four.
+      - Use C(HOST/NAME) if several Docker hosts have a container with this name.
     type: str
   state:
-    description: Whether it gets no new requests, or those that are its share.
+    description: V(drained) for no new requests, V(ready) for its normal share of requests.
     type: str
     choices: [drained, ready]
     default: drained
+  config:
+    description:
+      - Path of the configuration of the command C(dockmaster) on the balancer. The template is the one beside it.
+    default: /etc/dockmaster/dockmaster.yml
   wait:
     description:
-      - Seconds to wait until no sessions are left on its servers, or with O(state=ready) until HAProxy's checks have
-        found them usable; 0 does not wait.
-      - The module fails where that is not so in time. What was changed stays.
-    type: int
-    default: 0
-  config:
-    description: Path of the command's configuration on the balancer. The template is the one beside it.
-    type: path
-    default: /etc/dockmaster/dockmaster.yml
-requirements:
-  - haproxy
-  - python3-docker
-  - python3-jinja2
-  - python3-yaml
-attributes:
-  check_mode:
-    description: Can run in check mode, and fails then as well where it could not be drained.
-    support: full
-  diff_mode:
-    description: Shows the change of what is drained.
-    support: full
-  idempotent:
-    description: A second run changes nothing.
-    support: full
+      - Whether to wait until no sessions are left on the servers, or with O(state=ready) until HAProxy's checks have
+        found them usable.
+      - The module fails if that takes longer than O(wait_timeout). What it has changed stays changed.
+  wait_timeout:
+    default: 60
 seealso:
-  - module: haproxy_backends
-author:
-  - Dockmaster's developers
+  - module: haproxy_sync
 """
 
 EXAMPLES = r"""
-- name: No new requests for a Docker host, and wait until those under way are over
+- name: Drain a Docker host, and wait until its requests are finished
   haproxy_drain:
-    docker_host: app1
-    wait: 60
+    host: app1
+    wait: true
 
-- name: Have it back
+- name: Make the Docker host ready again
   haproxy_drain:
-    docker_host: app1
+    host: app1
     state: ready
-    wait: 30
+    wait: true
+    wait_timeout: 30
 
-- name: No new requests for one container
+- name: Drain one container
   haproxy_drain:
     container: app1/nodesrv-1
 """
 
 RETURN = r"""
 message:
-  description: What was done, in a line for people.
+  description: What was done, in one line for people.
   returned: success
   type: str
 done:
-  description: Whether what O(wait) waited for came in time.
+  description: Whether what O(wait) waits for happened in time. Always true without O(wait).
   returned: success
   type: bool
 servers:
-  description: The servers of what was named.
+  description: The servers of the Docker host or container.
   returned: success
   type: list
   elements: dict
   contains:
     server:
-      description: Section and name.
+      description: Section and name of the server.
       type: str
       sample: nodesrv/app1_3796ab3f5b76_49153
     docker_host:
-      description: Where its container runs.
+      description: Name of the Docker host that runs the container.
       type: str
     container:
       description: The container's name.
       type: str
     haproxy:
-      description: What HAProxy was told and what it says; V(absent) where it has no such server.
+      description:
+        - State and status of the server in HAProxy, V(absent) if HAProxy has no such server, or V(unknown) if HAProxy
+          does not answer.
       type: str
       sample: drain, DRAIN
     sessions:
-      description: How many are under way.
+      description: How many sessions the server has.
       type: int
 drained:
-  description: Everything that is drained now.
+  description: All that is drained now.
   returned: success
   type: list
   elements: dict
@@ -117,16 +109,16 @@ drained:
       description: Name of the Docker host.
       type: str
     container:
-      description: Name or id of the container; empty for all of the host.
+      description: Name or id of the container. Empty if the whole Docker host is drained.
       type: str
     by:
-      description: Who asked for it.
+      description: The user that drained it.
       type: str
     at:
-      description: When, in seconds since 1970.
+      description: When it was drained, in seconds since 1970.
       type: float
-kept:
-  description: Servers that are the last usable ones of their services, where it could not be drained for that.
+last_usable:
+  description: Servers that were not drained because their services have no other usable server.
   returned: always
   type: list
   elements: str
@@ -137,11 +129,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.dockmaster import module_arguments
 
 try:
     from ansible.module_utils.dockmaster import drain
+    from ansible.module_utils.dockmaster.config.file import load
     from ansible.module_utils.dockmaster.errors import DockmasterError
-    from ansible.module_utils.dockmaster.settings_file import load
 
     MISSING = None
 except ImportError as error:
@@ -152,47 +145,46 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "docker_host": {"type": "str"},
+            **module_arguments.balancer(wait_timeout=60, config="/etc/dockmaster/dockmaster.yml"),
+            "host": {"type": "str"},
             "container": {"type": "str"},
             "state": {"type": "str", "choices": ["drained", "ready"], "default": "drained"},
-            "wait": {"type": "int", "default": 0},
-            "config": {"type": "path", "default": "/etc/dockmaster/dockmaster.yml"},
         },
-        mutually_exclusive=[("docker_host", "container")],
-        required_one_of=[("docker_host", "container")],
+        mutually_exclusive=[("host", "container")],
+        required_one_of=[("host", "container")],
         supports_check_mode=True,
     )
     if MISSING:
-        module.fail_json(msg=missing_required_lib(MISSING[0]), exception=MISSING[1], kept=[])
+        module.fail_json(msg=missing_required_lib(MISSING[0]), exception=MISSING[1], last_usable=[])
     try:
         result = run(module.params, check_mode=module.check_mode)
     except drain.NotDrained as error:
-        module.fail_json(msg=str(error), kept=list(error.kept))
+        module.fail_json(msg=str(error), last_usable=list(error.last_usable))
     except DockmasterError as error:
-        module.fail_json(msg=str(error), kept=[])
+        module.fail_json(msg=str(error), last_usable=[])
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}", kept=[])
+        module.fail_json(msg=f"{error.filename}: {error.strerror}", last_usable=[])
     if not result["done"]:
         module.fail_json(msg=result["message"], **result)
     module.exit_json(**result)
 
 
 def run(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Drain, or make ready, as the task's parameters say; returns the module's result."""
+    """Drain or make ready what the task's parameters name, and return the module's result."""
     config = Path(params["config"])
-    kind, name = ("host", params["docker_host"]) if params["docker_host"] else ("container", params["container"])
+    kind, name = ("host", params["host"]) if params["host"] else ("container", params["container"])
     outcome = (drain.drain if params["state"] == "drained" else drain.ready)(
         load(config),
         config.with_name("haproxy.cfg.j2").read_text("utf-8"),
-        drain.What.named(kind, name),
-        wait=params["wait"],
+        drain.Target.named(kind, name),
+        wait=params["wait_timeout"] if params["wait"] else 0,
         check_mode=check_mode,
     )
     return {
         **outcome.as_dict(),
         "diff": {
-            "before": "".join(f"{mark}\n" for mark in outcome.before),
-            "after": "".join(f"{mark}\n" for mark in outcome.after),
+            "before": "".join(f"{one}\n" for one in outcome.before),
+            "after": "".join(f"{one}\n" for one in outcome.after),
             "before_header": "drained (before)",
             "after_header": "drained (after)",
         },

@@ -1,4 +1,4 @@
-"""The command: ``dockmaster sync``, ``watch``, ``check``, ``status``, ``drain`` and ``ready``."""
+"""The command: ``dockmaster sync``, ``watch``, ``check``, ``status``, ``explain``, ``drain`` and ``ready``."""
 
 from __future__ import annotations
 
@@ -15,20 +15,31 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from . import __version__, requested
+from . import __version__
+from .config.file import SettingsFile, load
+from .config.settings import DEFAULT_INTERVAL
 from .errors import DockmasterError, SettingsError
-from .settings import DEFAULT_INTERVAL
-from .settings_file import SettingsFile, load
+from .state import sync_request
 
 CONFIG = "/etc/dockmaster/dockmaster.yml"
 TEMPLATE = "/etc/dockmaster/haproxy.cfg.j2"
 
 FAILED = 1
-"""Exit status: it failed and changed nothing; or, of ``status``, somebody has to look."""
+"""Exit status: it failed, and nothing was changed."""
 WRONG = 2
-"""Exit status: the configuration or the call is wrong."""
+"""Exit status: the call or the configuration is wrong."""
 PARTLY = 3
-"""Exit status: some Docker hosts did not answer; the rest was applied."""
+"""Exit status: applied, but some sources are unreachable."""
+LATE = 4
+"""Exit status: applied, but what ``--wait`` waited for did not happen in time."""
+LOOK = 5
+"""Exit status of ``status`` and ``explain``: somebody has to look."""
+
+STATUSES = (
+    "Exit status: 0 all is well; 1 failed, nothing was changed; 2 wrong call or configuration; 3 applied, but some "
+    "sources are unreachable; 4 applied, but what --wait waited for did not happen in time; 5 (status, explain) "
+    "somebody has to look."
+)
 
 LONGEST_WAIT = 86400
 """Seconds."""
@@ -62,13 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dockmaster",
         description="Keeps HAProxy in step with the containers that Docker runs.",
-        epilog="Exit status: 0 all well; 1 failed, nothing changed; 2 wrong call or configuration; "
-        "3 some Docker hosts did not answer, the rest was applied.",
+        epilog=STATUSES,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    one = commands.add_parser("sync", help="one pass: ask Docker, write haproxy.cfg, reload HAProxy if need be")
+    one = commands.add_parser("sync", help="ask the Docker hosts once, write haproxy.cfg, and change HAProxy's servers")
     _common(one)
     _with_template(one)
     one.add_argument("--check", action="store_true", help="change nothing, tell what would be changed")
@@ -79,14 +89,22 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=AS_CONFIGURED,
         metavar="SECONDS",
-        help="go on for a minute, a pass every so many seconds (as many as the shortest check_interval of the "
-        "configuration, if none are given), and print changes and failures only: for cron",
+        help="sync again and again until the minute is over, every so many seconds (by default the shortest "
+        "check_interval of the configuration), and print changes and failures only: for cron",
+    )
+    one.add_argument(
+        "--for",
+        type=_wait,
+        default=_MINUTE,
+        dest="length",
+        metavar="SECONDS",
+        help="with --every: go on for so many seconds instead of a minute; 0 is one sync",
     )
     one.add_argument(
         "--requested",
         type=Path,
         metavar="DIRECTORY",
-        help="make the pass that the watcher has asked for in its run directory: for its path unit",
+        help="make the sync that the watcher has asked for in its run directory: for its path unit",
     )
     one.set_defaults(run=_sync)
 
@@ -98,27 +116,39 @@ def _parser() -> argparse.ArgumentParser:
     _common(check)
     check.set_defaults(run=_check)
 
-    look = commands.add_parser("status", help="each server as Docker and as HAProxy see it")
+    look = commands.add_parser("status", help="show each server as Docker and as HAProxy see it")
     _common(look)
     look.add_argument(
-        "--watch", type=_seconds, nargs="?", const=2.0, metavar="SECONDS", help="again and again, until interrupted"
+        "--watch",
+        type=_seconds,
+        nargs="?",
+        const=2.0,
+        metavar="SECONDS",
+        help="show it again and again, until interrupted",
     )
     look.set_defaults(run=_status)
 
-    for name, help_text, waited in (
+    why = commands.add_parser("explain", help="say why a server gets traffic, or none, rule by rule")
+    _common(why)
+    why.add_argument(
+        "name", help="a container, a server, a service, a Docker host or an address (HOST:PORT); also HOST/CONTAINER"
+    )
+    why.set_defaults(run=_explain)
+
+    for name, help_text, wait_text in (
         (
             "drain",
-            "no new requests for a Docker host or a container; without a name, what is drained",
-            "sessions are left",
+            "send no new requests to a Docker host or a container; without a name, list what is drained",
+            "wait up to this long until no sessions are left",
         ),
-        ("ready", "traffic again for what is drained", "of its servers is unusable"),
+        ("ready", "send requests again to what is drained", "wait up to this long until its servers are usable"),
     ):
         one = commands.add_parser(name, help=help_text)
         _common(one)
         _with_template(one)
         one.add_argument("kind", nargs="?", choices=("host", "container"), help="what is meant")
         one.add_argument("name", nargs="?", help="its name; of a container also HOST/NAME, or the beginning of its id")
-        one.add_argument("--wait", type=_wait, default=0.0, metavar="SECONDS", help=f"wait so long until none {waited}")
+        one.add_argument("--wait", type=_wait, default=0.0, metavar="SECONDS", help=wait_text)
         one.set_defaults(run=_drain, command=name)
     return parser
 
@@ -134,6 +164,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--config", type=Path, default=Path(CONFIG), help="the configuration, YAML or JSON (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.epilog = STATUSES
 
 
 def _seconds(text: str) -> float:
@@ -152,20 +183,20 @@ def _wait(text: str) -> float:
 
 def _sync(options: argparse.Namespace) -> int:
     if options.every is None:
-        # One pass is over before looking for what it needs no more would pay.
+        # One sync is over before looking for what it needs no more would pay.
         gc.disable()
         # First of all: what is asked for is off the list also where the configuration turns out to be wrong.
-        return _pass(options, renew=options.requested is not None and requested.take(options.requested))
+        return _once(options, renew=options.requested is not None and sync_request.take(options.requested))
     interval = options.every
     if interval == AS_CONFIGURED:
         services = load(options.config).services
         interval = min((service.discovery.check_interval for service in services), default=DEFAULT_INTERVAL)
-    end = time.monotonic() + _MINUTE
+    end = time.monotonic() + options.length
     said = ""
     while True:
         begun = time.monotonic()
         try:
-            status = _pass(options, quiet=True)
+            status = _once(options, quiet=True)
             said = ""
         except DockmasterError as error:
             status = WRONG if isinstance(error, SettingsError) else FAILED
@@ -178,19 +209,20 @@ def _sync(options: argparse.Namespace) -> int:
         time.sleep(max(0.0, following - time.monotonic()))
 
 
-def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False) -> int:
+def _once(options: argparse.Namespace, quiet: bool = False, renew: bool = False) -> int:
     # What renders is imported where it is needed: the watcher, which always runs, is small without it.
-    from . import summary, sync
-    from .metrics import PassMetrics
+    from . import sync
+    from .report import summary
+    from .report.metrics import PassMetrics
 
     settings = load(options.config)
     figures = None if options.check else settings.watch.metrics_directory
-    # A pass of cron's does what the watcher has asked for as well.
-    renew = not options.check and (requested.take(settings.haproxy.run_directory) or renew)
+    # A periodic sync does what the watcher has asked for as well.
+    renew = not options.check and (sync_request.take(settings.haproxy.run_directory) or renew)
     try:
-        report = sync.one_pass(settings, _template(options.template), check_mode=options.check, renew=renew)
+        report = sync.run(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
-        metrics = PassMetrics(figures, settings.docker_servers)
+        metrics = PassMetrics(figures, settings.docker_hosts)
         metrics.passes.labels("failed").inc()
         metrics.save()
         raise
@@ -203,10 +235,10 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
     # Read only now: other passes may have counted meanwhile.
-    metrics = PassMetrics(figures, settings.docker_servers)
-    metrics.passes.labels("partly" if report.unknown else "done").inc()
-    for name in settings.docker_servers:
-        if name not in report.unknown:
+    metrics = PassMetrics(figures, settings.docker_hosts)
+    metrics.passes.labels("partly" if report.unreachable else "done").inc()
+    for name in settings.docker_hosts:
+        if name not in report.unreachable:
             metrics.last_answer.labels(name).set_to_current_time()
     for change in report.applied.changes:
         metrics.changes.labels(change.kind).inc()
@@ -214,12 +246,12 @@ def _pass(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
         metrics.reloads.inc()
     metrics.last_pass.set_to_current_time()
     metrics.save()
-    return PARTLY if report.unknown else 0
+    return PARTLY if report.unreachable else 0
 
 
 def _watch(options: argparse.Namespace) -> int:
-    from .watch.notify import Notifier
-    from .watch.watcher import Watcher
+    from .watch.loop import Watcher
+    from .watch.systemd import Notifier
 
     file = SettingsFile(options.config)
     if file.settings.haproxy.socket_file_path is None:
@@ -260,35 +292,47 @@ def _check(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     from . import status
+    from .report.status_table import table
 
     settings = load(options.config)
     while True:
         current = status.of(settings)
-        text = json.dumps(current.as_dict(), indent=2) if options.json else status.table(current)
+        text = json.dumps(current.as_dict(), indent=2) if options.json else table(current)
         print(f"{CLEAR}{text}" if options.watch and not options.json else text, flush=True)
         if not options.watch:
-            return 0 if current.healthy else FAILED
+            return 0 if current.healthy else LOOK
         time.sleep(options.watch)
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from . import explain
+    from .report.explanation import text
+
+    explained = explain.of(load(options.config), options.name)
+    print(json.dumps(explained.as_dict(), indent=2) if options.json else text(explained))
+    return 0 if explained.all_serve else LOOK
+
+
 def _drain(options: argparse.Namespace) -> int:
-    from . import drain, drained, status
+    from . import drain
+    from .report.status_table import drain_line
+    from .state import drains
 
     settings = load(options.config)
     if options.kind is None:
-        marks = drained.load(drained.file_of(settings.haproxy))
+        drained = drains.load(drains.file_of(settings.haproxy))
         if options.json:
-            print(json.dumps({"drained": [asdict(mark) for mark in marks]}, indent=2))
+            print(json.dumps({"drained": [asdict(one) for one in drained]}, indent=2))
         else:
-            print(*map(status.drained_line, marks), sep="\n", end="\n" if marks else "")
+            print(*map(drain_line, drained), sep="\n", end="\n" if drained else "")
         return 0
     if not options.name:
         raise SettingsError(f"{options.command} {options.kind}: expected a name")
     change = drain.drain if options.command == "drain" else drain.ready
-    what = drain.What.named(options.kind, options.name)
-    outcome = change(settings, _template(options.template), what, wait=options.wait)
+    target = drain.Target.named(options.kind, options.name)
+    outcome = change(settings, _template(options.template), target, wait=options.wait)
     print(json.dumps(outcome.as_dict(), indent=2) if options.json else f"dockmaster: {outcome.message}")
-    return 0 if outcome.done else FAILED
+    return 0 if outcome.done else LATE
 
 
 def _template(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Draining for the operator: no new requests for a Docker host or a container, until it is told ready."""
+"""Draining for the operator: no new requests for a Docker host or a container, until it is made ready."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from . import drained, state, sync
-from .drained import Mark, Marks
+from . import sync
+from .catalog import Condition
+from .config.settings import Settings
 from .errors import DockmasterError, RuntimeApiError
 from .haproxy.runtime import Runtime, ServerState
-from .haproxy.servers import Key, key_of
+from .haproxy.servers import Key
 from .lock import folder_locked
-from .model import Backend
-from .settings import Service, Settings
+from .model.endpoint import SHORT_ID, Endpoint
+from .snapshot import Decided, Snapshot
+from .state import drains as drains_file
+from .state.drains import Drain, Drains
+from .traffic import Wanted
 
 SHORTEST_ID = 4
 """Characters of a container's id that are taken for one."""
@@ -31,16 +35,16 @@ class NotDrained(DockmasterError):
     """It cannot be drained; nothing was changed.
 
     Attributes:
-        kept: servers that are the last usable ones of their services, by section and name.
+        last_usable: servers that are the last usable ones of their services, by section and name.
     """
 
-    def __init__(self, message: str, kept: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, last_usable: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.kept = kept
+        self.last_usable = last_usable
 
 
 @dataclass(frozen=True)
-class What:
+class Target:
     """What the operator names.
 
     Attributes:
@@ -52,18 +56,18 @@ class What:
     container: str = ""
 
     @classmethod
-    def named(cls, kind: str, name: str) -> What:
+    def named(cls, kind: str, name: str) -> Target:
         """A ``host`` by its name, or a ``container`` as ``NAME`` or ``HOST/NAME``."""
         if kind == "host":
             return cls(name)
         host, _, container = name.rpartition("/")
         return cls(host, container)
 
-    def is_one(self, backend: Backend) -> bool:
-        """Whether a backend is this, or of this."""
-        if self.host and backend.docker_host != self.host:
+    def includes(self, endpoint: Endpoint) -> bool:
+        """Whether an endpoint is this, or of this."""
+        if self.host and endpoint.docker_host != self.host:
             return False
-        return not self.container or _is_called(self.container, backend.container_name, backend.container_id)
+        return not self.container or _is_called(self.container, endpoint.container_name, endpoint.container_id)
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.host, self.container) if part)
@@ -104,8 +108,8 @@ class Outcome:
 
     changed: bool
     message: str
-    before: Marks
-    after: Marks
+    before: Sequence[Drain]
+    after: Sequence[Drain]
     servers: Sequence[Row]
     done: bool = True
 
@@ -116,8 +120,8 @@ class Outcome:
             "message": self.message,
             "done": self.done,
             "servers": [asdict(row) for row in self.servers],
-            "drained": [asdict(mark) for mark in self.after],
-            "kept": [],
+            "drained": [asdict(one) for one in self.after],
+            "last_usable": [],
         }
 
 
@@ -130,122 +134,92 @@ def who() -> str:
     return asks or str(os.getuid())
 
 
-def drain(settings: Settings, template: str, what: What, *, wait: float = 0, check_mode: bool = False) -> Outcome:
-    """No new requests for what is named, whatever runs anew; those under way finish.
+def drain(settings: Settings, template: str, target: Target, *, wait: float = 0, check_mode: bool = False) -> Outcome:
+    """No new requests for the target, whatever starts there later; those under way finish.
 
     The Docker hosts that answer are asked; of the others what was last known counts.
 
     Args:
         settings: the configuration.
         template: the template's text.
-        what: a Docker host or a container.
-        wait: seconds until no sessions are to be left.
+        target: a Docker host or a container.
+        wait: seconds to wait until no sessions are left.
         check_mode: change nothing, and tell what would be.
 
     Raises:
         NotDrained: there is no such thing, or a service would have no usable server; nothing was changed.
-        DockmasterError: a pass failed; nothing is drained that was not before.
+        DockmasterError: a sync failed; nothing is drained that was not before.
     """
     with _alone(settings, check_mode):
-        there = _There.asked(settings)
-        before = drained.load(drained.file_of(settings.haproxy))
-        mark = _mark(settings, there, what)
-        if mark in before:
-            after = before
-        else:
-            after = (*before, mark)
-            _try(settings, template, there, mark, after)
+        snapshot = Snapshot.taken(settings, lenient=True)
+        before = drains_file.load(drains_file.file_of(settings.haproxy))
+        one = _named(snapshot, target)
+        after = before if one in before else Drains((*before, one))
+        if after is not before:
+            _refuse_the_last(snapshot.with_drains(after), one)
             if not check_mode:
-                _apply(settings, template, there, mark, before, after)
-    words = "was drained already" if after == before else "would be drained" if check_mode else "is drained"
-    servers = there.servers(mark.covers)
-    left = [] if check_mode else _wait(settings, servers, wait, lambda one: one.sessions == 0)
+                _apply(settings, template, snapshot, one, before, after)
+    words = "was drained already" if after is before else "would be drained" if check_mode else "is drained"
+    servers = _servers(snapshot, one.covers)
+    left = [] if check_mode else _wait(settings, servers, wait, lambda state: state.sessions == 0)
     rows = _rows(settings, servers)
-    sentence = f"{mark} {words}: {_counted(len(rows), 'server')} {'gets' if len(rows) == 1 else 'get'} no new requests"
+    sentence = f"{one} {words}: {_counted(len(rows), 'server')} {'gets' if len(rows) == 1 else 'get'} no new requests"
     if left and wait:
         sessions = sum(row.sessions for row in rows)
-        sentence += (
-            f"; {_counted(sessions, 'session')} left after {wait:g} s on {', '.join(left)}, and no new ones come"
-        )
-    return Outcome(after != before, sentence, before, after, rows, not (left and wait))
+        sentence += f"; {_counted(sessions, 'session')} left after {wait:g} s on {', '.join(left)}"
+    return Outcome(after is not before, sentence, before, after, rows, not (left and wait))
 
 
-def ready(settings: Settings, template: str, what: What, *, wait: float = 0, check_mode: bool = False) -> Outcome:
-    """What is named gets traffic again, as far as Docker and HAProxy's checks hold it fit.
+def ready(settings: Settings, template: str, target: Target, *, wait: float = 0, check_mode: bool = False) -> Outcome:
+    """The target gets traffic again, as far as it is healthy and HAProxy's checks pass.
 
     Args:
         settings: the configuration.
         template: the template's text.
-        what: a Docker host or a container.
-        wait: seconds until its servers are to be usable.
+        target: a Docker host or a container.
+        wait: seconds to wait until its servers are usable.
         check_mode: change nothing, and tell what would be.
 
     Raises:
         NotDrained: more than one container is meant.
-        DockmasterError: a pass failed; what was drained stays so.
+        DockmasterError: a sync failed; what was drained stays so.
     """
     with _alone(settings, check_mode):
-        there = _There.asked(settings)
-        before = drained.load(drained.file_of(settings.haproxy))
-        meant = [mark for mark in before if _means(what, mark, there)]
+        snapshot = Snapshot.taken(settings, lenient=True)
+        before = drains_file.load(drains_file.file_of(settings.haproxy))
+        meant = [one for one in before if _means(target, one, snapshot)]
         if len(meant) > 1:
-            raise NotDrained(f"{what} is more than one: {', '.join(map(str, meant))}; name one of them")
-        after = tuple(mark for mark in before if mark not in meant)
+            raise NotDrained(f"{target} is more than one: {', '.join(map(str, meant))}; name one of them")
+        after = Drains(one for one in before if one not in meant)
         if meant and not check_mode:
-            path = drained.file_of(settings.haproxy)
-            drained.save(path, after)
+            drains_file.save(drains_file.file_of(settings.haproxy), after)
             with _undone(settings, before):
-                sync.one_pass(settings, template, silent=there.silent)
+                sync.run(settings, template, unreachable=snapshot.found.unreachable)
     if not meant:
-        host = next((mark for mark in before if not mark.container and mark.docker_host == what.host), None)
-        return Outcome(False, f"{what} is not drained{f', but {host} is' if host else ''}", before, before, ())
-    (mark,) = meant
-    servers = {key: one for key, one in there.servers(mark.covers).items() if drained.covering(after, one) is None}
-    fit = {key: one for key, one in servers.items() if key in there.fit}
-    left = [] if check_mode else _wait(settings, fit, wait, lambda one: one.usable and one.checked)
-    sentence = f"{mark} {'would be' if check_mode else 'is'} ready: {_counted(len(servers), 'server')}"
+        host = next((one for one in before if not one.container and one.docker_host == target.host), None)
+        return Outcome(False, f"{target} is not drained{f', but {host} is' if host else ''}", before, before, ())
+    (drain_,) = meant
+    servers = _servers(snapshot, lambda one: drain_.covers(one) and after.covering(one) is None)
+    serving = {
+        key: servers[key]
+        for key, one in snapshot.with_drains(after).decided.items()
+        if key in servers and one.verdict.wanted is Wanted.SERVE
+    }
+    left = [] if check_mode else _wait(settings, serving, wait, lambda state: state.usable and state.checked)
+    sentence = f"{drain_} {'would be' if check_mode else 'is'} ready: {_counted(len(servers), 'server')}"
     if left and wait:
         sentence += f"; not usable after {wait:g} s: {', '.join(left)}"
     return Outcome(True, sentence, before, after, _rows(settings, servers), not (left and wait))
 
 
-@dataclass(frozen=True)
-class _There:
-    """Every container that a service has, whatever is drained.
-
-    Attributes:
-        backends: with their services.
-        silent: Docker hosts that do not answer, with the reason.
-        fit: servers whose containers Docker holds fit.
-    """
-
-    backends: Sequence[tuple[Service, Backend]]
-    silent: Mapping[str, str]
-    fit: frozenset[Key]
-
-    @classmethod
-    def asked(cls, settings: Settings) -> _There:
-        known = state.load(settings.haproxy.state_file)
-        found = sync.ask(settings, known, lenient=True)
-        fit = state.with_last_known(
-            {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
-        )
-        backends = [
-            (service, one)
-            for service in settings.services
-            for one in (*fit[service.name], *found.doubtful.get(service.name, ()))
-        ]
-        keys = frozenset(key_of(service, one) for service in settings.services for one in fit[service.name])
-        return cls(backends, found.unknown, keys)
-
-    def servers(self, which: Callable[[Backend], bool]) -> dict[Key, Backend]:
-        """Those for which a condition holds."""
-        return {key_of(service, one): one for service, one in self.backends if which(one)}
+def _servers(snapshot: Snapshot, which: Callable[[Endpoint], bool]) -> dict[Key, Endpoint]:
+    """The servers of containers for which a condition holds."""
+    return {key: entry.endpoint for key, entry in snapshot.catalog.entries.items() if which(entry.endpoint)}
 
 
 @contextmanager
 def _alone(settings: Settings, check_mode: bool) -> Iterator[None]:
-    """Nobody else drains meanwhile: two that are fine by themselves may be too much together."""
+    """Nobody else drains meanwhile: two drains that are fine by themselves may be too much together."""
     folder = settings.haproxy.state_file.parent
     if not check_mode:
         folder.mkdir(parents=True, exist_ok=True)
@@ -254,77 +228,99 @@ def _alone(settings: Settings, check_mode: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _undone(settings: Settings, before: Marks) -> Iterator[None]:
-    """What fails leaves the marks as they were."""
+def _undone(settings: Settings, before: Drains) -> Iterator[None]:
+    """What fails leaves the drains as they were."""
     try:
         yield
     except DockmasterError:
-        drained.save(drained.file_of(settings.haproxy), before)
+        drains_file.save(drains_file.file_of(settings.haproxy), before)
         raise
 
 
-def _mark(settings: Settings, there: _There, what: What) -> Mark:
-    """What is named, as a mark; raises NotDrained where it is nothing, or not only one thing."""
-    hosts = {*settings.docker_servers, *there.silent}
-    if what.host and what.host not in hosts:
-        raise NotDrained(f"there is no Docker host {what.host}; known are {', '.join(sorted(hosts)) or 'none'}")
-    marked = partial(Mark, by=who(), at=time.time())
-    if not what.container:
-        return marked(what.host)
+def _named(snapshot: Snapshot, target: Target) -> Drain:
+    """What the operator names, as a drain; raises NotDrained if that is nothing, or more than one thing."""
+    hosts = {*snapshot.settings.docker_hosts, *snapshot.found.unreachable}
+    if target.host and target.host not in hosts:
+        raise NotDrained(f"there is no Docker host {target.host}; known are {', '.join(sorted(hosts)) or 'none'}")
+    drain_of = partial(Drain, by=who(), at=time.time())
+    if not target.container:
+        return drain_of(target.host)
     found = {
-        marked(one.docker_host, one.container_name if one.container_name == what.container else one.container_id)
-        for _, one in there.backends
-        if not one.given_name and what.is_one(one)
+        drain_of(one.docker_host, one.container_name if one.container_name == target.container else one.container_id)
+        for one in _servers(snapshot, lambda one: not one.given_name and target.includes(one)).values()
     }
-    # Who has the name is meant, and not whose id begins like it.
-    found = {mark for mark in found if mark.container == what.container} or found
+    # The container of that name is meant, not one whose id begins like it.
+    found = {one for one in found if one.container == target.container} or found
     if not found:
-        raise NotDrained(f"no container {what} serves anything")
+        raise NotDrained(f"no container {target} serves anything")
     if len(found) > 1:
-        raise NotDrained(f"{what.container} is more than one: {', '.join(map(str, sorted(found)))}; name one of them")
+        raise NotDrained(f"{target.container} is more than one: {', '.join(map(str, sorted(found)))}; name one of them")
     return found.pop()
 
 
-def _means(what: What, mark: Mark, there: _There) -> bool:
-    """Whether what is named is drained by this mark, be the container there or not."""
-    if not what.container:
-        return mark == Mark(what.host)
-    if not mark.container or (what.host and mark.docker_host != what.host):
+def _means(target: Target, one: Drain, snapshot: Snapshot) -> bool:
+    """Whether the target is drained by this, whether its container is there or not."""
+    if not target.container:
+        return one == Drain(target.host)
+    if not one.container or (target.host and one.docker_host != target.host):
         return False
-    if _is_called(what.container, mark.container, mark.container):
+    if _is_called(target.container, one.container, one.container):
         return True
-    return any(what.is_one(one) and mark.covers(one) for _, one in there.backends)
+    return bool(_servers(snapshot, lambda endpoint: target.includes(endpoint) and one.covers(endpoint)))
 
 
 def _is_called(called: str, name: str, container_id: str) -> bool:
     return called == name or (len(called) >= SHORTEST_ID and container_id.startswith(called))
 
 
-def _try(settings: Settings, template: str, there: _There, mark: Mark, after: Marks) -> None:
-    """Raise NotDrained where a service would have no usable server."""
-    report = sync.one_pass(settings, template, check_mode=True, silent=there.silent, marks=after)
-    _refuse_the_last(there, mark, report)
-
-
-def _apply(settings: Settings, template: str, there: _There, mark: Mark, before: Marks, after: Marks) -> None:
-    drained.save(drained.file_of(settings.haproxy), after)
+def _apply(settings: Settings, template: str, snapshot: Snapshot, one: Drain, before: Drains, after: Drains) -> None:
+    path, unreachable = drains_file.file_of(settings.haproxy), snapshot.found.unreachable
+    drains_file.save(path, after)
     with _undone(settings, before):
-        report = sync.one_pass(settings, template, silent=there.silent)
+        sync.run(settings, template, unreachable=unreachable)
         try:
-            _refuse_the_last(there, mark, report)
+            _refuse_the_last(Snapshot.taken(settings, lenient=True, unreachable=unreachable), one)
         except NotDrained:
-            # Others have become unusable at the same moment: what was drained is as it was before.
-            drained.save(drained.file_of(settings.haproxy), before)
-            sync.one_pass(settings, template, silent=there.silent)
+            # Others have become unusable at the same moment: everything is as it was before.
+            drains_file.save(path, before)
+            sync.run(settings, template, unreachable=unreachable)
             raise
 
 
-def _refuse_the_last(there: _There, mark: Mark, report: sync.Report) -> None:
-    of = {"/".join(key): one for key, one in there.servers(mark.covers).items()}
-    kept = [server for server in report.kept if server in of]
-    if kept:
-        named = ", ".join(f"{server} ({of[server].container_name or of[server].container_id[:12]})" for server in kept)
-        raise NotDrained(f"{mark} is not drained: without {named} the service has no usable server", kept)
+def _refuse_the_last(snapshot: Snapshot, one: Drain) -> None:
+    """Raise NotDrained if a service has no usable server without those of a drain."""
+    last: list[Decided] = []
+    for service in snapshot.settings.services:
+        decided = snapshot.of_service(service)
+        drained = [
+            each
+            for each in decided
+            if each.facts.drain == one and each.entry and each.entry.condition is Condition.HEALTHY
+        ]
+        if not any(_serves(each, snapshot) for each in decided):
+            last += [each for each in drained if _could_serve(each, snapshot)]
+    if last:
+        names = [f"{'/'.join(each.key)} ({_container(each)})" for each in last]
+        raise NotDrained(
+            f"{one} is not drained: without {', '.join(names)} the service has no usable server",
+            ["/".join(each.key) for each in last],
+        )
+
+
+def _serves(one: Decided, snapshot: Snapshot) -> bool:
+    if one.verdict.wanted is not Wanted.SERVE:
+        return False
+    return snapshot.running is None or bool(one.facts.state and one.facts.state.usable)
+
+
+def _could_serve(one: Decided, snapshot: Snapshot) -> bool:
+    """Whether a server of a drain gets traffic, or would without that."""
+    return snapshot.running is None or bool(one.facts.state and one.facts.state.passes)
+
+
+def _container(one: Decided) -> str:
+    endpoint = one.entry.endpoint if one.entry else None
+    return (endpoint.container_name or endpoint.container_id[:SHORT_ID]) if endpoint else ""
 
 
 def _wait(
@@ -340,7 +336,7 @@ def _wait(
         time.sleep(min(LOOK, max(0.0, deadline - time.monotonic())))
 
 
-def _rows(settings: Settings, servers: Mapping[Key, Backend]) -> list[Row]:
+def _rows(settings: Settings, servers: Mapping[Key, Endpoint]) -> list[Row]:
     states = _states(settings)
     return [
         Row(

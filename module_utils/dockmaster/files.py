@@ -68,3 +68,12 @@ def _same_rights(path: Path, descriptor: int) -> None:
     os.fchmod(descriptor, there.st_mode & 0o777)
     if os.geteuid() == 0:
         os.fchown(descriptor, there.st_uid, there.st_gid)
+
+
+def version(path: Path) -> tuple[int, int, int] | None:
+    """What tells whether a file has changed; None where there is none."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_ino, there.st_mtime_ns, there.st_size

@@ -1,21 +1,23 @@
-"""How things stand: each server as Docker and as HAProxy see it."""
+"""How things stand: each server as its source and as HAProxy see it, and what is wanted of it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import drained, draining, remembered, serving, state, sync
-from .drained import Mark
-from .errors import DockmasterError, RuntimeApiError
+from .config.settings import Settings
+from .errors import RuntimeApiError
 from .haproxy import process
 from .haproxy.runtime import MAINT, READY, Runtime, ServerState
-from .haproxy.servers import key_of
-from .model import Backend
-from .settings import Service, Settings
-from .sources import tls
+from .model.endpoint import Rejection
+from .snapshot import Decided, Snapshot
+from .sources.docker import tls
+from .state import history
+from .state.drains import Drain
+from .state.history import History
+from .traffic import Standing, Wanted, word_of
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,12 @@ class ServerRow:
         address: what HAProxy dials.
         docker_host: where its container runs.
         container: the container's name.
-        docker: ``running``; ``stopping`` after it was told to; ``unfit`` where Docker holds it paused or unhealthy;
-            ``drained`` by the operator; ``configured`` for a default server; ``gone`` where HAProxy still has it;
-            ``unknown`` where the host is silent.
-        haproxy: HAProxy's word, ``absent`` where it has no such server yet, ``unknown`` without a socket.
+        state: ``healthy``, ``unhealthy`` (or paused), ``stopping``, ``drained`` by the operator, ``static`` (a default
+            server), ``left`` (it runs, and is not of the service any more), ``gone``, or ``unreachable`` if its Docker
+            host does not answer.
+        wanted: ``serve``, ``drain``, ``leave`` or ``remove``.
+        reason: why that is wanted.
+        haproxy: HAProxy's word; ``absent`` if it has no such server, ``unknown`` if it cannot be asked.
         weight: in force.
         sessions: now under way.
         requests: so far.
@@ -39,7 +43,7 @@ class ServerRow:
         last_change: what was last done to it at run time, or the empty string.
         cause: why.
         changed: when, in seconds since 1970.
-        drained_by: who drained it, where somebody did.
+        drained_by: the user who drained it.
     """
 
     service: str
@@ -47,7 +51,9 @@ class ServerRow:
     address: str
     docker_host: str
     container: str
-    docker: str
+    state: str
+    wanted: str
+    reason: str
     haproxy: str
     weight: int | None
     sessions: int | None
@@ -66,9 +72,9 @@ class SourceRow:
     Attributes:
         docker_host: its name.
         answers: whether it answered just now.
-        age: seconds since it last answered; None where nobody remembers.
+        age: seconds since it last answered; None if nobody remembers.
         error: why it did not.
-        certificate_days: days until our own certificate ends, where it is asked over TLS and that can be told.
+        certificate_days: days until our own certificate ends, if it is asked over TLS and that can be told.
     """
 
     docker_host: str
@@ -84,23 +90,23 @@ class Status:
 
     Attributes:
         haproxy: ``running``, ``stopped``, or ``running, no answer on its socket``.
-        servers: a row for each server that Docker or HAProxy has.
+        servers: a row for each server that a source or HAProxy has.
         sources: a row for each Docker host.
         drained: what the operator has drained.
-        refused: containers that cannot serve, and why.
-        problems: sentences; empty when all is well.
+        rejected: containers that cannot serve, with the reason.
+        problems: sentences; empty if all is well.
     """
 
     haproxy: str
     servers: Sequence[ServerRow]
     sources: Sequence[SourceRow]
-    drained: Sequence[Mark]
-    refused: Sequence[dict[str, str]]
+    drained: Sequence[Drain]
+    rejected: Sequence[Rejection]
     problems: Sequence[str]
 
     @property
     def healthy(self) -> bool:
-        """Whether there is nothing for anybody to do."""
+        """Whether nobody has anything to do."""
         return not self.problems
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,202 +115,125 @@ class Status:
 
 
 def of(settings: Settings) -> Status:
-    """Ask Docker and HAProxy, and hold one against the other."""
-    known = state.load(settings.haproxy.state_file)
-    found = _found(settings, known)
-    states, haproxy = _states(settings)
-    before = remembered.load(settings.haproxy.run_directory)
-    told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
-    marks = drained.load(drained.file_of(settings.haproxy))
-    problems = list(found.unknown.values())
+    """Ask the sources and HAProxy, and hold one against the other."""
+    return of_snapshot(Snapshot.taken(settings, lenient=True))
+
+
+def of_snapshot(snapshot: Snapshot) -> Status:
+    """The same from what is so at one moment."""
+    settings = snapshot.settings
+    haproxy = _haproxy(snapshot)
+    before = history.load(settings.haproxy.run_directory)
+    unreachable = {name: why for name, why in snapshot.found.unreachable.items() if name in settings.docker_hosts}
+    problems = list(dict.fromkeys(unreachable.values()))
     if haproxy != "running":
         problems.append(f"HAProxy: {haproxy}")
     rows: list[ServerRow] = []
-    there = state.with_last_known(
-        {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
-    )
     for service in settings.services:
-        ready, unfit = serving.in_doubt(service, there, found.doubtful, told, marks)
-        docker = {
-            key_of(service, one): (one, word)
-            for some, word in (
-                (service.completed(ready, [one for one in known.get(service.name, ()) if one not in unfit]), "running"),
-                (found.doubtful.get(service.name, ()), "unfit"),
-                ([one for one in unfit if one in there[service.name]], "stopping"),
-                ([one for one in unfit if drained.covering(marks, one)], "drained"),
-            )
-            for one in some
-        }
-        haproxys = {one.key: one for one in states or () if one.proxy == service.proxy.backend_name}
-        of_service = [
-            _row(service, key, docker.get(key), haproxys.get(key), found, states is not None, before, marks)
-            for key in sorted({*docker, *haproxys})
-            # What is out and gone is only a name that HAProxy keeps.
-            if key in docker or haproxys[key].admin != MAINT
-        ]
-        if states is not None and not any(one.usable for one in haproxys.values()):
+        # What is out and gone is only a name that HAProxy keeps.
+        decided = [one for one in snapshot.of_service(service) if not _is_only_a_name(one)]
+        of_service = [_row(one, snapshot, before) for one in decided]
+        usable = snapshot.usable(service)
+        if snapshot.running is not None and not usable:
             problems.append(f"{service.name}: HAProxy has no usable server")
-        last = [key for key, one in haproxys.items() if one.usable]
-        if len(last) == 1 and docker.get(last[0], (None, ""))[1] in ("unfit", "stopping", "drained"):
-            word = docker[last[0]][1]
-            where = "by the operator" if word == "drained" else "in Docker"
-            problems.append(f"{service.name}: {last[0][1]} is {word} {where}, and stays: it is the last one usable")
+        problems += _last_ones(service.name, decided, usable)
         problems += [
-            f"{service.name}: {row.server} is {row.docker} in Docker and {row.haproxy} in HAProxy"
+            f"{service.name}: {row.server} is {row.state} and {row.haproxy} in HAProxy"
             for row in of_service
             if not _agree(row)
         ]
         rows += of_service
-    return Status(
-        haproxy,
-        rows,
-        _sources(settings, found, before),
-        marks,
-        [refusal.as_dict() for refusal in found.refused],
-        problems,
-    )
+    return Status(haproxy, rows, _sources(snapshot, before), snapshot.drains, snapshot.found.rejected, problems)
 
 
-def _found(settings: Settings, known: state.KnownBackends) -> sync.Found:
-    """What Docker says; here the silence of all hosts is a finding like another. Where playbooks alone ask, it is what
-    they heard last."""
-    if not settings.docker_servers:
-        heard = {name: [one for one in backends if not one.given_name] for name, backends in known.items()}
-        return sync.Found(heard)
+def _haproxy(snapshot: Snapshot) -> str:
+    haproxy = snapshot.settings.haproxy
+    if not process.running(haproxy):
+        return "stopped"
+    if snapshot.running is not None or haproxy.socket_file_path is None:
+        return "running"
     try:
-        return sync.ask(settings, known)
-    except DockmasterError as error:
-        return sync.Found({}, (), dict.fromkeys(sorted(settings.docker_servers), str(error)))
-
-
-def _states(settings: Settings) -> tuple[list[ServerState] | None, str]:
-    if not process.running(settings.haproxy):
-        return None, "stopped"
-    if settings.haproxy.socket_file_path is None:
-        return None, "running"
-    try:
-        return Runtime(settings.haproxy.socket_file_path).servers(), "running"
+        Runtime(haproxy.socket_file_path).info()
     except RuntimeApiError as error:
-        return None, f"running, no answer on its socket: {error}"
+        return f"running, no answer on its socket: {error}"
+    return "running"
 
 
-def _row(
-    service: Service,
-    key: tuple[str, str],
-    docker: tuple[Backend, str] | None,
-    haproxy: ServerState | None,
-    found: sync.Found,
-    asked: bool,
-    before: remembered.Remembered,
-    marks: drained.Marks,
-) -> ServerRow:
-    """One server of the union of both views."""
-    backend, word = docker or (None, "unknown" if found.unknown else "gone")
-    if backend and backend.docker_host in found.unknown and word != "drained":
-        word = "unknown"
-    mark = drained.covering(marks, backend) if backend else None
-    if backend and backend.given_name:
-        word = "configured"
-    changed, kind, cause = before.changes.get("/".join(key), (None, "", ""))
+def _is_only_a_name(one: Decided) -> bool:
+    return one.verdict.standing is Standing.GONE and (one.facts.state is None or one.facts.state.admin == MAINT)
+
+
+def _last_ones(service: str, decided: Sequence[Decided], usable: int) -> list[str]:
+    """Servers that serve though something speaks against them: somebody has to look before they end."""
+    last = [
+        one
+        for one in decided
+        if one.facts.state
+        and one.facts.state.usable
+        and Standing.HEALTHY < one.verdict.standing <= Standing.DRAINED
+        and (one.verdict.waits or usable == 1)
+    ]
+    return [
+        f"{service}: {one.key[1]} is {word_of(one.verdict.standing, one.entry)}, and stays: no better server is usable"
+        for one in last
+    ]
+
+
+def _row(one: Decided, snapshot: Snapshot, before: History) -> ServerRow:
+    endpoint, state = (one.entry.endpoint if one.entry else None), one.facts.state
+    word = word_of(one.verdict.standing, one.entry)
+    silent = snapshot.found.unreachable
+    if word == "healthy" and endpoint and endpoint.docker_host in silent and snapshot.settings.docker_hosts:
+        word = "unreachable"
+    changed, kind, cause = before.changes.get("/".join(one.key), (None, "", ""))
     return ServerRow(
-        service=service.name,
-        server=key[1],
-        address=backend.address if backend else haproxy.address if haproxy else "",
-        docker_host=backend.docker_host if backend else "",
-        container=backend.container_name if backend else "",
-        docker=word,
-        haproxy=_word(haproxy) if haproxy else "absent" if asked else "unknown",
-        weight=haproxy.weight if haproxy else None,
-        sessions=haproxy.sessions if haproxy else None,
-        requests=haproxy.requests if haproxy else None,
-        age=haproxy.since if haproxy else None,
+        service=one.service.name,
+        server=one.key[1],
+        address=endpoint.address if endpoint else state.address if state else "",
+        docker_host=endpoint.docker_host if endpoint else "",
+        container=endpoint.container_name if endpoint else "",
+        state=word,
+        wanted=one.verdict.wanted.value,
+        reason=one.verdict.reason,
+        haproxy=_word(state) if state else "absent" if snapshot.running is not None else "unknown",
+        weight=state.weight if state else None,
+        sessions=state.sessions if state else None,
+        requests=state.requests if state else None,
+        age=state.since if state else None,
         last_change=kind,
         cause=cause,
         changed=changed,
-        drained_by=mark.by if mark else "",
+        drained_by=one.facts.drain.by if one.facts.drain else "",
     )
 
 
-def _word(haproxy: ServerState) -> str:
+def _word(state: ServerState) -> str:
     """HAProxy's status; a drained server that is down as well says only that by itself."""
-    return haproxy.status if haproxy.admin == READY or haproxy.status != "DOWN" else f"DOWN ({haproxy.admin})"
+    return state.status if state.admin == READY or state.status != "DOWN" else f"DOWN ({state.admin})"
 
 
 def _agree(row: ServerRow) -> bool:
-    """Whether HAProxy does with a server what Docker's word asks for."""
+    """Whether HAProxy does with a server what is wanted of it."""
     serves = row.haproxy.split(" ")[0] in ("UP", "no")
-    if row.docker in ("running", "configured"):
-        return serves or row.haproxy == "unknown"
-    if row.docker in ("unknown", "unfit", "stopping", "drained"):
+    if row.haproxy == "unknown" or row.state == "unreachable":
         return True
-    return not serves
+    if row.wanted == Wanted.SERVE:
+        return serves or row.state not in ("healthy", "static")
+    # What leaves or is drained may finish its requests.
+    return not serves or row.state in ("unhealthy", "stopping", "drained")
 
 
-def _sources(settings: Settings, found: sync.Found, before: remembered.Remembered) -> list[SourceRow]:
+def _sources(snapshot: Snapshot, before: History) -> list[SourceRow]:
     now = time.time()
-    last = state.answered(settings.haproxy.state_file) | before.answers
+    last = {**snapshot.known.answered, **before.answers}
+    silent = snapshot.found.unreachable
     return [
         SourceRow(
             name,
-            name not in found.unknown,
-            0.0 if name not in found.unknown else round(max(0.0, now - last[name]), 1) if name in last else None,
-            found.unknown.get(name, ""),
-            tls.days_left(server.tls) if server.tls else None,
+            name not in silent,
+            0.0 if name not in silent else round(max(0.0, now - last[name]), 1) if name in last else None,
+            silent.get(name, ""),
+            tls.days_left(host.tls) if host.tls else None,
         )
-        for name, server in sorted(settings.docker_servers.items())
+        for name, host in sorted(snapshot.settings.docker_hosts.items())
     ]
-
-
-_COLUMNS: Mapping[str, str] = {
-    "SERVICE": "service",
-    "SERVER": "server",
-    "ADDRESS": "address",
-    "HOST": "docker_host",
-    "CONTAINER": "container",
-    "DOCKER": "docker",
-    "HAPROXY": "haproxy",
-    "WEIGHT": "weight",
-    "SESSIONS": "sessions",
-    "REQUESTS": "requests",
-    "AGE": "age",
-}
-
-
-def table(current: Status) -> str:
-    """The same as a table with its headings, and what is wrong below."""
-    rows = [
-        (*_COLUMNS, "LAST CHANGE"),
-        *((*(_cell(getattr(row, name)) for name in _COLUMNS.values()), _last(row)) for row in current.servers),
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines += [
-        f"docker host {source.docker_host}: "
-        + ("answers" if source.answers else f"last answered {_cell(source.age)} s ago")
-        + ("" if source.certificate_days is None else f"; our certificate ends in {source.certificate_days:g} days")
-        for source in current.sources
-    ]
-    lines += [drained_line(mark) for mark in current.drained]
-    lines += [
-        f"refused: {refusal['container']} on {refusal['docker_host']}: {refusal['reason']}"
-        for refusal in current.refused
-    ]
-    lines += [f"problem: {problem}" for problem in current.problems]
-    return "\n".join(lines)
-
-
-def drained_line(mark: Mark) -> str:
-    """What is drained, who asked for it, and when."""
-    return (
-        f"drained: {mark}, by {mark.by or 'somebody'} at {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(mark.at))}"
-    )
-
-
-def _cell(value: object) -> str:
-    return "-" if value is None else str(value)
-
-
-def _last(row: ServerRow) -> str:
-    if row.changed is None:
-        return "-"
-    return f"{time.strftime('%H:%M:%S', time.localtime(row.changed))} {row.last_change} ({row.cause})"

@@ -1,79 +1,52 @@
-"""One pass: ask, join, render, apply."""
+"""One sync: take a snapshot, decide, plan, and make haproxy.cfg and HAProxy so."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from . import drained, draining, output, remembered, serving, state, touched
-from .discovery import Known, Listed, backends_of
-from .errors import Busy, SourceError
-from .haproxy import config
+from .config.settings import Settings
+from .errors import Busy
+from .haproxy import template as rendering
 from .haproxy.apply import RELOAD, RUNTIME, Applied, Plan, Wanted, Written, apply, plan, predict, running, write
-from .haproxy.runtime import Running
-from .haproxy.servers import Key, by_key, by_service, key_of
+from .haproxy.servers import Key, by_key, by_service
 from .lock import folder_locked
-from .model import Backend, Refusal, in_order
-from .settings import DockerServer, Service, Settings
-from .sources.docker import DockerHost
-
-MAX_PARALLEL = 32
-"""Docker hosts asked at one time: one that hangs holds up none of the others."""
-
-Find = Callable[[state.KnownBackends], "Found"]
-"""Gives what there is, told what was last known."""
+from .model.endpoint import Endpoint, Rejection, in_order
+from .report import output_files
+from .snapshot import Find, Snapshot
+from .state import changed_servers, drains, history, last_known
+from .state.drains import Drains
 
 GIVEN_ANSWERS = 60.0
 """Seconds that answers may be old which a playbook gives, where it does not say how old they are."""
 
 LOCK_TIMEOUT = 60.0
-"""Seconds to wait for another pass: a check and a reload of a large file take less."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the sources said.
-
-    Attributes:
-        backends: by service; only of hosts that answered.
-        refused: containers that cannot serve, and why.
-        unknown: hosts that did not answer, with the reason.
-        doubtful: as backends, of containers that run and that Docker holds unfit.
-        running: ids and names of all containers of each host that was asked and answered.
-    """
-
-    backends: Mapping[str, Sequence[Backend]]
-    refused: Sequence[Refusal] = ()
-    unknown: Mapping[str, str] = field(default_factory=dict)
-    doubtful: Mapping[str, Sequence[Backend]] = field(default_factory=dict)
-    running: Mapping[str, frozenset[str]] = field(default_factory=dict)
+"""Seconds to wait for another sync: a check and a reload of a large file take less."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a pass found and did.
+    """What a sync found and did.
 
     Attributes:
         applied: what was done to the file and to HAProxy.
-        backends: of each service, those of unknown hosts as last known.
-        refused: containers that cannot serve, and why.
-        unknown: hosts that did not answer, with the reason.
+        endpoints: those that serve, by service; those of unreachable sources as last known.
+        rejected: containers that cannot serve, with the reason.
+        unreachable: sources that did not answer, with the reason.
         notes: of the configuration.
-        kept: servers that go on serving though Docker holds their containers unfit, or the operator wants them drained,
-            by section and name: there is no other usable one.
+        last_usable: servers that go on serving only because no better one is usable, by section and name.
     """
 
     applied: Applied
-    backends: Mapping[str, Sequence[Backend]]
-    refused: Sequence[Refusal]
-    unknown: Mapping[str, str]
+    endpoints: Mapping[str, Sequence[Endpoint]]
+    rejected: Sequence[Rejection]
+    unreachable: Mapping[str, str]
     notes: Sequence[str]
-    kept: Sequence[str] = ()
+    last_usable: Sequence[str] = ()
 
     @property
     def changed(self) -> bool:
@@ -87,84 +60,16 @@ class Report:
             "changed": self.changed,
             "changes": [{"change": one.kind, "server": "/".join(one.server)} for one in self.applied.changes],
             "reload_reason": self.applied.reason,
-            "kept": list(self.kept),
-            "backends": {name: [one.as_dict() for one in found] for name, found in self.backends.items()},
-            "refused": [refusal.as_dict() for refusal in self.refused],
-            "unknown_hosts": dict(self.unknown),
+            "last_usable": list(self.last_usable),
+            "endpoints": {name: [one.as_dict() for one in found] for name, found in self.endpoints.items()},
+            "rejected": [rejection.as_dict() for rejection in self.rejected],
+            "unreachable": dict(self.unreachable),
             "notes": list(self.notes),
             "backup_file": str(self.applied.backup) if self.applied.backup else None,
         }
 
 
-def ask(
-    settings: Settings,
-    known: state.KnownBackends | None = None,
-    timeout: int = 5,
-    silent: Mapping[str, str] | None = None,
-    *,
-    lenient: bool = False,
-) -> Found:
-    """Ask every Docker host of the configuration, all at a time.
-
-    Where it has none, playbooks ask them: the hosts that were last known are silent then, and not without containers.
-
-    Args:
-        settings: the configuration.
-        known: backends as they were last known: a container that was attributed to a service stays so.
-        timeout: seconds for the answer of one host.
-        silent: hosts that did not answer a moment ago, with the reason: they are not asked again.
-        lenient: whether the silence of all of them is a finding like another.
-
-    Raises:
-        SourceError: none of them answered.
-    """
-    asked: dict[DockerServer, list[Service]] = {}
-    for service in settings.services:
-        for server in service.discovery.servers:
-            asked.setdefault(server, []).append(service)
-    backends: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
-    doubtful: dict[str, list[Backend]] = {service.name: [] for service in settings.services}
-    refused: list[Refusal] = []
-    unknown = dict(silent or {}) if asked else _asked_elsewhere(settings, known or {})
-    running: dict[str, frozenset[str]] = {}
-    ids: dict[str, dict[str, set[str]]] = {}
-    for name, last in (known or {}).items():
-        for one in last:
-            ids.setdefault(one.docker_host, {}).setdefault(name, set()).add(one.container_id)
-    with ThreadPoolExecutor(max_workers=MAX_PARALLEL) as pool:
-        answers = {
-            server: pool.submit(_of_host, server, services, ids.get(server.name, {}), timeout)
-            for server, services in asked.items()
-            if server.name not in unknown
-        }
-    for server, answer in answers.items():
-        try:
-            listed = answer.result()
-        except SourceError as error:
-            unknown[server.name] = str(error)
-            continue
-        refused.extend(listed.refused)
-        running[server.name] = frozenset(listed.names) | frozenset(listed.names.values())
-        for name in listed.backends:
-            backends[name].extend(listed.backends[name])
-            doubtful[name].extend(listed.doubtful[name])
-    if asked and not running and not lenient:
-        raise SourceError(f"{'; '.join(unknown.values())}. Nothing was changed")
-    return Found(backends, refused, unknown, doubtful, running)
-
-
-def _asked_elsewhere(settings: Settings, known: state.KnownBackends) -> dict[str, str]:
-    """The Docker hosts that were last known, but for services that have servers of their own in the configuration."""
-    hosts = {
-        one.docker_host
-        for service in settings.services
-        for one in known.get(service.name, ())
-        if one.docker_host and not service.default_servers
-    }
-    return {host: f"{host} is not asked from here" for host in sorted(hosts)}
-
-
-def one_pass(
+def run(
     settings: Settings,
     template: str,
     find: Find | None = None,
@@ -172,58 +77,64 @@ def one_pass(
     check_mode: bool = False,
     renew: bool = False,
     age: float = GIVEN_ANSWERS,
-    silent: Mapping[str, str] | None = None,
-    marks: drained.Marks | None = None,
+    unreachable: Mapping[str, str] | None = None,
+    drained: Drains | None = None,
 ) -> Report:
-    """Make haproxy.cfg and HAProxy as what is found says.
+    """Make haproxy.cfg and HAProxy as the sources say.
 
     Args:
         settings: the configuration.
         template: the template's text.
-        find: gives what there is, told what was last known; without it the configuration's own Docker
-            hosts are asked, under the lock, so that no older answer is applied after a newer one.
+        find: gives what the sources say, told what was last known; without it they are asked, under the lock, so that
+            no older answer is applied after a newer one.
         check_mode: change nothing, and tell what would be.
         renew: reload HAProxy whatever runs, so that every server is as the file says.
         age: seconds that the answers of ``find`` may be old.
-        silent: hosts that did not answer a moment ago, with the reason; the rest may be silent as well then.
-        marks: what is drained, where the file does not say so yet.
+        unreachable: sources that did not answer a moment ago, with the reason; the others may be unreachable as well.
+        drained: what is drained, if the file does not say so yet.
 
     Raises:
         SourceError: nobody answered; nothing was changed.
         TemplateError, ConfigRefused, ReloadFailed: as ``apply`` has them.
-        Busy: another pass does not end.
+        Busy: another sync does not end.
     """
-    lenient = silent is not None
-    first = find or partial(ask, settings, silent=silent, lenient=lenient)
-    begun = partial(_Pass.begun, settings, template, renew=renew, marks=marks)
+    lenient = unreachable is not None
+    take = partial(Snapshot.taken, settings, find, drains=drained, unreachable=unreachable, lenient=lenient)
+    plan_it = partial(_Sync.planned, template=template, renew=renew)
     if check_mode:
-        return begun(first).predicted()
+        return plan_it(take()).predicted()
     if not settings.haproxy.do_writes:
-        return begun(first).done()
+        return plan_it(take()).done()
     folder = settings.haproxy.run_directory
     with folder_locked(settings.haproxy.config_file_path.parent, LOCK_TIMEOUT):
         asked = time.monotonic()
-        planned = begun(first)
-        if find is None and planned.plan.action == RUNTIME:
-            # What the watcher has done since Docker was asked is newer than the answer, and it need not wait for this.
-            planned = planned.sparing(touched.since(folder, asked), planned.running)
-            if planned.plan.action == RUNTIME:
+        first = plan_it(take())
+        if find is None and first.plan.action == RUNTIME:
+            # What the watcher has done since the sources were asked is newer than their answer, and it need not wait.
+            first = first.sparing(changed_servers.since(folder, asked))
+            if first.plan.action == RUNTIME:
                 # Before anybody has to wait: of a large file HAProxy takes seconds to say whether it accepts it.
-                planned = planned.with_file()
-        if planned.plan.action not in (RUNTIME, RELOAD):
-            return planned.done()
+                first = first.with_file()
+        if first.plan.action not in (RUNTIME, RELOAD):
+            return first.done()
         with servers_locked(settings, LOCK_TIMEOUT):
             if find is not None:
-                given = begun(find, spared=touched.since(folder, time.monotonic() - age))
-                if not (given.plan.action == RELOAD and given.wanted.spared and settings.docker_servers):
+                given = plan_it(take(), spared=changed_servers.since(folder, time.monotonic() - age))
+                if not (given.plan.action == RELOAD and given.wanted.spared and settings.docker_hosts):
                     return given.done()
                 # A reload puts the file in force, and something has changed since those answers.
-                return begun(partial(ask, settings, lenient=True)).done()
-            spared = planned.sparing(touched.since(folder, asked), running(settings.haproxy))
-            if spared.plan.action != RELOAD:
-                return spared.done()
-            # A reload puts the file in force: that has to be what Docker says now.
-            return begun(partial(ask, settings, silent=planned.found.unknown, lenient=lenient)).done()
+                find, lenient, unreachable = None, True, None
+            else:
+                now = running(settings.haproxy)
+                second = plan_it(
+                    first.snapshot.with_running(now), spared=changed_servers.since(folder, asked), written=first.written
+                )
+                if second.plan.action != RELOAD:
+                    return second.done()
+                unreachable = first.snapshot.found.unreachable
+            # A reload puts the file in force: that has to be what the sources say now.
+            again = Snapshot.taken(settings, drains=drained, unreachable=unreachable, lenient=lenient)
+            return plan_it(again).done()
 
 
 @contextmanager
@@ -235,76 +146,48 @@ def servers_locked(settings: Settings, timeout: float) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _Pass:
-    """A pass, asked and planned, with nothing changed yet."""
+class _Sync:
+    """A sync that is planned, with nothing changed yet."""
 
-    settings: Settings
-    found: Found
-    backends: Mapping[str, Sequence[Backend]]
-    resting: Mapping[str, Sequence[Backend]]
-    kept: Sequence[str]
+    snapshot: Snapshot
     wanted: Wanted
-    running: Running | None
     plan: Plan
-    renew: bool
     written: Written | None = None
 
     @classmethod
-    def begun(
+    def planned(
         cls,
-        settings: Settings,
-        template: str,
-        find: Find,
+        snapshot: Snapshot,
         *,
+        template: str,
         renew: bool,
         spared: frozenset[Key] = frozenset(),
-        marks: drained.Marks | None = None,
-    ) -> _Pass:
-        known = state.load(settings.haproxy.state_file)
-        found = find(known)
-        now = running(settings.haproxy)
-        told = draining.load(settings.haproxy.run_directory, settings.watch.stop_grace)
-        if marks is None:
-            marks = drained.load(drained.file_of(settings.haproxy))
-        there = state.with_last_known(
-            {service.name: found.backends.get(service.name, ()) for service in settings.services}, known, found.unknown
-        )
-        backends: dict[str, list[Backend]] = {}
-        resting: dict[str, list[Backend]] = {}
-        kept: list[str] = []
-        in_doubt: set[Key] = set()
-        for service in settings.services:
-            before = known.get(service.name, ())
-            ready, doubtful = serving.in_doubt(service, there, found.doubtful, told, marks)
-            # What is in doubt is no reason to go without default servers, or those from before.
-            serve = service.completed(ready, [one for one in before if one not in doubtful])
-            stay = serving.kept(service, serve, doubtful, before, now, marks)
-            backends[service.name] = in_order(serve, stay)
-            resting[service.name] = [one for one in doubtful if drained.covering(marks, one)]
-            kept += ["/".join(key_of(service, one)) for one in stay]
-            in_doubt |= {key_of(service, one) for one in doubtful}
-        servers = by_service(settings, backends)
-        values = config.context(settings, servers, template)
+        written: Written | None = None,
+    ) -> _Sync:
+        settings = snapshot.settings
+        servers = by_service(settings, snapshot.serving)
+        values = rendering.context(settings, servers, template)
         wanted = Wanted(
-            config.render(template, values),
+            rendering.render(template, values),
             values["structure"],
             by_key(servers),
-            frozenset(service.proxy.backend_name for service in settings.services),
-            frozenset(in_doubt),
+            {key: one.verdict.wanted.value for key, one in snapshot.decided.items()},
             spared,
         )
-        planned = plan(settings.haproxy, wanted, now, renew=renew)
-        return cls(settings, found, backends, resting, kept, wanted, now, planned, renew)
+        return cls(snapshot, wanted, plan(settings.haproxy, wanted, snapshot.running, renew=renew), written)
 
-    def with_file(self) -> _Pass:
+    @property
+    def settings(self) -> Settings:
+        return self.snapshot.settings
+
+    def sparing(self, spared: frozenset[Key]) -> _Sync:
+        """The same less the servers that somebody has changed meanwhile."""
+        wanted = replace(self.wanted, spared=spared)
+        return replace(self, wanted=wanted, plan=plan(self.settings.haproxy, wanted, self.snapshot.running))
+
+    def with_file(self) -> _Sync:
         """The same with its file in place."""
         return replace(self, written=write(self.settings.haproxy, self.wanted, self.plan))
-
-    def sparing(self, spared: frozenset[Key], now: Running | None) -> _Pass:
-        """The same with what runs now, less the servers that somebody has changed meanwhile."""
-        wanted = replace(self.wanted, spared=spared)
-        planned = plan(self.settings.haproxy, wanted, now, renew=self.renew)
-        return replace(self, wanted=wanted, running=now, plan=planned)
 
     def predicted(self) -> Report:
         """Change nothing."""
@@ -312,60 +195,52 @@ class _Pass:
 
     def done(self) -> Report:
         """Carry it out."""
-        applied = apply(self.settings.haproxy, self.wanted, self.plan, self.running, self.written)
-        # What is drained may be for long, and is to be known when it is ready again.
-        known = {name: in_order(some, self.resting[name]) for name, some in self.backends.items()}
-        state.save(self.settings.haproxy.state_file, known, self._silent_since())
-        self._remember(applied)
-        self._forget_what_is_gone()
-        output.write(self.settings.haproxy.output_directory, self.backends)
+        haproxy = self.settings.haproxy
+        applied = apply(haproxy, self.wanted, self.plan, self.snapshot.running, self.written)
+        last_known.save(haproxy.state_file, self.snapshot.to_remember(self._last_answers()))
+        self._keep_history(applied)
+        self._forget_drains()
+        output_files.write(haproxy.output_directory, self.snapshot.serving)
         return self._report(applied)
 
-    def _remember(self, applied: Applied) -> None:
-        """Leave for ``dockmaster status`` what this pass has done and heard."""
+    def _keep_history(self, applied: Applied) -> None:
+        """Leave for ``dockmaster status`` what this sync has done and heard."""
         folder = self.settings.haproxy.run_directory
         folder.mkdir(parents=True, exist_ok=True)
-        mine = remembered.load(folder, ("sync",))
+        mine = history.load(folder, ("sync",))
         for change in applied.changes:
-            mine.changed("/".join(change.server), change.kind, "pass")
-        for name in self.settings.docker_servers:
-            if name not in self.found.unknown:
+            decided = self.snapshot.decided.get(change.server)
+            mine.changed("/".join(change.server), change.kind, decided.verdict.reason if decided else "sync")
+        for name in self.settings.docker_hosts:
+            if name in self.snapshot.found.answers:
                 mine.answered(name)
-        remembered.save(folder, "sync", mine)
+        history.save(folder, "sync", mine)
 
-    def _silent_since(self) -> dict[str, float]:
-        """When the hosts that are silent now have last answered."""
-        haproxy = self.settings.haproxy
-        last = state.answered(haproxy.state_file) | remembered.load(haproxy.run_directory).answers
-        return {
-            name: last[name] for name in self.settings.docker_servers if name in self.found.unknown and name in last
-        }
+    def _last_answers(self) -> dict[str, float]:
+        """When the sources that are unreachable now have last answered."""
+        last = {**self.snapshot.known.answered, **history.load(self.settings.haproxy.run_directory).answers}
+        unreachable = self.snapshot.found.unreachable
+        return {name: last[name] for name in self.settings.docker_hosts if name in unreachable and name in last}
 
-    def _forget_what_is_gone(self) -> None:
-        """What is drained and not there any more is forgotten: a Docker host that left the configuration, a container
-        that its host does not list."""
-        path, there, running = drained.file_of(self.settings.haproxy), self.settings.docker_servers, self.found.running
-
-        def gone(mark: drained.Mark) -> bool:
-            if there and mark.docker_host not in there:
-                return True
-            return bool(mark.container) and mark.container not in running.get(mark.docker_host, {mark.container})
-
-        # Where backends were given, nobody may know which Docker hosts there are.
-        if not running or not any(map(gone, drained.load(path))):
+    def _forget_drains(self) -> None:
+        """Drains of what is gone for long are forgotten."""
+        path, found = drains.file_of(self.settings.haproxy), self.snapshot.found
+        if not any(answer.names for answer in found.answers.values()):
+            # Where endpoints were given, nobody may know which containers there are.
             return
-        # Somebody who is changing the file makes a pass as well.
+
+        def left(before: Drains) -> Drains:
+            return drains.still_meant(before, self.settings.docker_hosts, found.names_of, time.time())
+
+        before = drains.load(path)
+        if [(one, one.missing) for one in left(before)] == [(one, one.missing) for one in before]:
+            return
+        # Somebody who is changing the file makes a sync as well.
         with suppress(Busy), folder_locked(path.parent, 0):
-            drained.save(path, [mark for mark in drained.load(path) if not gone(mark)])
+            drains.save(path, left(drains.load(path)))
 
     def _report(self, applied: Applied) -> Report:
-        found = self.found
-        return Report(applied, self.backends, found.refused, found.unknown, self.settings.notes, self.kept)
-
-
-def _of_host(server: DockerServer, services: Sequence[Service], ids: Known, timeout: int) -> Listed:
-    host = DockerHost(server.name, server.url, timeout, tls=server.tls)
-    try:
-        return backends_of(services, server.name, server.host, host.containers(), known=ids, resolve=host.image_of)
-    finally:
-        host.close()
+        found = self.snapshot.found
+        endpoints = {name: in_order(some) for name, some in self.snapshot.serving.items()}
+        kept = ["/".join(one.key) for one in self.snapshot.last_usable]
+        return Report(applied, endpoints, found.rejected, found.unreachable, self.settings.notes, kept)

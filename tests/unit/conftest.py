@@ -18,8 +18,9 @@ import yaml
 from ansible_runs import ROOT as ROOT
 from ansible_runs import play
 from docker_api import simulated_docker
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.haproxy import process
-from dockmaster.settings import Settings, parse
 from waiting import until
 from watching import Watched, watched
 

@@ -16,23 +16,25 @@ from typing import Any
 
 import pytest
 from dockmaster import sync
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.errors import Busy, ConfigRefused, ReloadFailed
 from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.lock import folder_locked
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
+from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from waiting import until
 
 Start = Callable[[], None]
 
 
-def backend(number: int, port: int = 49000) -> Backend:
-    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", port + number)
+def backend(number: int, port: int = 49000) -> Endpoint:
+    return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", port + number)
 
 
-def make(settings: Settings, template: str, *backends: Backend, check_mode: bool = False) -> sync.Report:
-    return sync.one_pass(settings, template, lambda _: sync.Found({"web": backends}), check_mode=check_mode)
+def make(settings: Settings, template: str, *backends: Endpoint, check_mode: bool = False) -> sync.Report:
+    return sync.run(settings, template, finds(settings, {"web": backends}), check_mode=check_mode)
 
 
 def names(settings: Settings) -> set[str]:
@@ -176,14 +178,12 @@ def test_one_pass_at_a_time(settings: Settings, template: str, monkeypatch: pyte
 
 
 def test_an_unknown_host_keeps_its_last_known_servers(settings: Settings, template: str) -> None:
-    other = Backend("other", "f" * 64, "127.0.0.1", 50000)
+    other = Endpoint("other", "f" * 64, "127.0.0.1", 50000)
     make(settings, template, backend(1), other)
-    report = sync.one_pass(
-        settings, template, lambda _: sync.Found({"web": [backend(2)]}, unknown={"other": "no answer"})
-    )
-    assert report.backends["web"] == sorted([backend(2), other])
-    gone = sync.one_pass(settings, template, lambda _: sync.Found({"web": [backend(2)]}))
-    assert gone.backends["web"] == [backend(2)]
+    report = sync.run(settings, template, finds(settings, {"web": [backend(2)]}, unreachable={"other": "no answer"}))
+    assert report.endpoints["web"] == sorted([backend(2), other])
+    gone = sync.run(settings, template, finds(settings, {"web": [backend(2)]}))
+    assert gone.endpoints["web"] == [backend(2)]
 
 
 def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
@@ -192,7 +192,7 @@ def test_no_request_fails_while_reloads_go_on(plain: dict[str, Any], template: s
         over = threading.Event()
         server = threading.Thread(target=answer, args=(listener, over), daemon=True)
         server.start()
-        one = Backend("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
+        one = Endpoint("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
         settings = parse(plain, "test")
         make(settings, template, one)
         start_haproxy()

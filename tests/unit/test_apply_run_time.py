@@ -13,18 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dockmaster import drained, draining, sync, touched
+from dockmaster import sync
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import changed_servers as touched
+from dockmaster.state import drains as drained
+from dockmaster.state import stopping as draining
+from findings import finds
 from waiting import until
 
 Start = Callable[[], None]
 
 
-def backend(number: int, port: int = 49000, **more: Any) -> Backend:
-    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
+def backend(number: int, port: int = 49000, **more: Any) -> Endpoint:
+    return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
 
 
 def name(number: int) -> str:
@@ -32,10 +37,10 @@ def name(number: int) -> str:
 
 
 def make(
-    settings: Settings, template: str, *backends: Backend, doubtful: Sequence[Backend] = (), renew: bool = False
+    settings: Settings, template: str, *backends: Endpoint, doubtful: Sequence[Endpoint] = (), renew: bool = False
 ) -> sync.Report:
-    found = sync.Found({"web": backends}, doubtful={"web": doubtful})
-    return sync.one_pass(settings, template, lambda _: found, renew=renew)
+    found = finds(settings, {"web": backends}, {"web": doubtful})
+    return sync.run(settings, template, found, renew=renew)
 
 
 def stopping(number: int) -> dict[tuple[str, str], draining.Stopping]:
@@ -113,7 +118,7 @@ def test_a_server_stays_until_one_that_takes_its_place_is_checked(
     settings = with_options(plain, "check inter 50ms fall 2 rise 1")
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         one, two = (
-            Backend("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
+            Endpoint("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
             for letter, listener in (("a", first), ("b", second))
         )
         old, new = (backend.server_name(with_host=False) for backend in (one, two))
@@ -131,7 +136,7 @@ def test_a_drained_server_finishes_what_it_has_and_goes_then(
 ) -> None:
     settings = with_options(plain, "")
     with socket.create_server(("127.0.0.1", 0)) as waiting:
-        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        slow = Endpoint("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
         make(settings, template, slow)
         start_haproxy()
         with open_request(plain["services"]["web"]["haproxy"]["port"], waiting):
@@ -149,7 +154,7 @@ def test_a_drain_that_outlives_its_time_ends_and_cuts_nothing(
     plain["haproxy"]["drain_timeout"] = 1
     settings = with_options(plain, "")
     with socket.create_server(("127.0.0.1", 0)) as waiting:
-        slow = Backend("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
+        slow = Endpoint("localhost", "a" * 64, "127.0.0.1", waiting.getsockname()[1])
         make(settings, template, slow)
         start_haproxy()
         until(lambda: runtime(settings).servers()[0].since > 1)
@@ -227,11 +232,12 @@ def test_the_last_usable_server_stays_though_docker_holds_it_unfit(
     make(settings, template, backend(1), backend(2))
     start_haproxy()
     report = make(settings, template, backend(1), doubtful=[backend(2)])
-    assert (done(report), report.kept) == ([("drained", name(2))], [])
+    assert (done(report), report.last_usable) == ([("drained", name(2))], [])
     assert state(settings, 2).admin == "drain"
     report = make(settings, template, doubtful=[backend(1), backend(2)])
-    assert (done(report), report.kept) == ([], [f"web/{name(1)}"])
-    assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("readied", name(2))]
+    # Both run, and HAProxy's checks pass: all that can serve does, so that one does not bear it alone.
+    assert (done(report), report.last_usable) == ([("readied", name(2))], [f"web/{name(1)}", f"web/{name(2)}"])
+    assert make(settings, template, doubtful=[backend(1), backend(2)]).applied.action == "none"
     assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("drained", name(1))]
 
 
@@ -276,7 +282,7 @@ def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_go
     runtime(settings).change([f"set server web/{name(1)} state maint"])
     report = make(settings, template, backend(2))
     assert done(report) == [("readied", name(2))]
-    assert report.kept == [f"web/{name(2)}"]
+    assert report.last_usable == [f"web/{name(2)}"]
     # As long as there is no other.
     assert ("drained", name(2)) in done(make(settings, template, backend(1), backend(2))) + done(
         make(settings, template, backend(1), backend(2))
@@ -287,10 +293,10 @@ def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = two(plain, template, start_haproxy)
-    drained.save(drained.file_of(settings.haproxy), (drained.Mark("localhost", backend(2).container_id),))
+    drained.save(drained.file_of(settings.haproxy), (drained.Drain("localhost", backend(2).container_id),))
     make(settings, template, backend(1), backend(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
-    assert make(settings, template, backend(2)).kept == []
+    assert make(settings, template, backend(2)).last_usable == []
     assert state(settings, 2).admin == "drain"
 
 
@@ -324,7 +330,7 @@ def test_a_server_that_was_down_waits_for_its_check_after_a_reload(
     plain["services"]["web"]["haproxy"]["listen"] = ["mode http"]
     settings = with_options(plain, "check inter 100ms fall 1 rise 1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        up = Backend("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
+        up = Endpoint("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
         make(settings, template, up, backend(1))
         start_haproxy()
         until(lambda: state(settings, 1).status == "DOWN")
@@ -359,7 +365,7 @@ def test_a_hosts_name_is_dialled_by_its_address(plain: dict[str, Any], template:
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    named = Backend("localhost", "a" * 64, "localhost", 49001)
+    named = Endpoint("localhost", "a" * 64, "localhost", 49001)
     assert make(settings, template, named).applied.action == "runtime"
     (server,) = runtime(settings).servers()
     assert server.host in ("127.0.0.1", "::1")
@@ -372,7 +378,7 @@ def test_a_hosts_name_without_an_address_is_left_to_the_file(
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    named = Backend("localhost", "a" * 64, "no-such-host.invalid", 49001)
+    named = Endpoint("localhost", "a" * 64, "no-such-host.invalid", 49001)
     applied = make(settings, template, named).applied
     assert (applied.action, applied.reason.split(":")[0]) == ("reload", "web/aaaaaaaaaaaa_49001")
     assert make(settings, template, named).applied.action == "none"
@@ -405,7 +411,7 @@ def test_a_pass_leaves_what_it_did_for_status(plain: dict[str, Any], template: s
     start_haproxy()
     make(settings, template, backend(1))
     left = json.loads((settings.haproxy.run_directory / "sync.json").read_text())
-    assert left["changes"][f"web/{name(1)}"][1:] == ["added", "pass"]
+    assert left["changes"][f"web/{name(1)}"][1:] == ["added", "its container runs and is healthy"]
     assert list(left["answers"]) == ["localhost"]
 
 

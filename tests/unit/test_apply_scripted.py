@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 from dockmaster import sync
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.haproxy import apply as applying
 from dockmaster.haproxy import process
 from dockmaster.haproxy.apply import Plan
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
+from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 
-def backend(number: int) -> Backend:
-    return Backend("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number)
+def backend(number: int) -> Endpoint:
+    return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number)
 
 
 def name(number: int) -> str:
@@ -39,7 +41,7 @@ def settings(plain: dict[str, Any]) -> Settings:
 @pytest.fixture
 def haproxy(settings: Settings, template: str) -> Iterator[ScriptedHAProxy]:
     with scripted_haproxy(settings.haproxy.config_file_path.with_name("haproxy.sock")) as scripted:
-        report = sync.one_pass(settings, template, lambda _: sync.Found({}), check_mode=True)
+        report = sync.run(settings, template, finds(settings, {}), check_mode=True)
         found = re.search(r'description "dockmaster (\w+)"', report.applied.after)
         assert found
         scripted.structure = found[1]
@@ -47,8 +49,8 @@ def haproxy(settings: Settings, template: str) -> Iterator[ScriptedHAProxy]:
         yield scripted
 
 
-def make(settings: Settings, template: str, *backends: Backend) -> sync.Report:
-    return sync.one_pass(settings, template, lambda _: sync.Found({"web": backends}))
+def make(settings: Settings, template: str, *backends: Endpoint) -> sync.Report:
+    return sync.run(settings, template, finds(settings, {"web": backends}))
 
 
 def test_a_scripted_haproxy_that_can_wait_has_its_dead_servers_deleted(
@@ -86,9 +88,9 @@ def test_a_scripted_haproxy_that_cannot_wait_is_never_asked_to_delete(
     assert not [command for command in haproxy.commands if command.startswith("del")]
 
 
-def planned(settings: Settings, template: str, *backends: Backend) -> Plan:
+def planned(settings: Settings, template: str, *backends: Endpoint) -> Plan:
     """What a pass would do."""
-    applied = sync.one_pass(settings, template, lambda _: sync.Found({"web": backends}), check_mode=True).applied
+    applied = sync.run(settings, template, finds(settings, {"web": backends}), check_mode=True).applied
     return Plan(applied.action, applied.before, applied.changes, applied.reason)
 
 

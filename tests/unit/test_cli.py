@@ -15,10 +15,10 @@ import yaml
 from ansible_runs import play
 from conftest import ROOT, TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster.haproxy.config import context, render
+from dockmaster.config.parse import parse
 from dockmaster.haproxy.servers import by_service
-from dockmaster.settings import parse
-from dockmaster.sync import ask
+from dockmaster.haproxy.template import context, render
+from dockmaster.snapshot import Snapshot
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
 
@@ -46,7 +46,7 @@ def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, tem
     second = run("sync", "--config", config, "--template", TEMPLATE)
     assert second.stdout == "dockmaster: nothing to do\n"
     settings = parse(yaml.safe_load(config.read_text()), "test")
-    engine = render(template, context(settings, by_service(settings, ask(settings).backends), template))
+    engine = render(template, context(settings, by_service(settings, Snapshot.taken(settings).serving), template))
     assert (folder / "haproxy.cfg").read_bytes() == engine.encode()
 
 
@@ -61,9 +61,9 @@ def test_check_and_diff_show_the_change_and_make_none(run: Run, config: Path, fo
 def test_json_tells_what_was_done(run: Run, config: Path) -> None:
     done = run("sync", "--config", config, "--template", TEMPLATE, "--json")
     report = json.loads(done.stdout)
-    assert (report["action"], report["changed"], report["unknown_hosts"]) == ("write", True, {})
-    assert {one["container_name"] for one in report["backends"]["web"]} >= {"recording-published"}
-    assert len(report["refused"]) == 4
+    assert (report["action"], report["changed"], report["unreachable"]) == ("write", True, {})
+    assert {one["container_name"] for one in report["endpoints"]["web"]} >= {"recording-published"}
+    assert len(report["rejected"]) == 6
 
 
 def test_no_answer_fails_loudly_and_changes_nothing(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_check_reads_the_seeds_own_file_and_notes_what_it_translates(run: Run) -
 
 def test_status_is_a_table_and_fails_while_haproxy_is_stopped(run: Run, config: Path) -> None:
     done = run("status", "--config", config)
-    assert done.returncode == 1
+    assert done.returncode == 5
     assert done.stdout.splitlines()[0].split()[:3] == ["SERVICE", "SERVER", "ADDRESS"]
     assert "recording-published" in done.stdout
     assert "problem: HAProxy: stopped" in done.stdout

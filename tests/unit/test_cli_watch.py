@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import TEMPLATE, Run
-from dockmaster import requested
+from dockmaster.state import sync_request as requested
 from waiting import until
 from watching import Watched
 
@@ -23,7 +23,7 @@ def test_status_agrees_beside_a_watcher_and_tells_the_last_change_and_its_cause(
     done = run("status", "--config", watching.file)
     assert done.returncode == 0, done.stdout
     line = next(line for line in done.stdout.splitlines() if "web-3" in line)
-    assert line.split()[5:7] == ["running", "UP"]
+    assert line.split()[5:8] == ["healthy", "serve", "UP"]
     assert line.endswith("added (start)")
     assert "docker host localhost: answers" in done.stdout
 
@@ -33,26 +33,26 @@ def test_status_tells_a_container_that_is_stopping_and_fails_where_it_is_the_las
     watching.event(2, "die")
     watching.is_told(2, "maint")
     watching.event(1, "kill", signal="15")
-    until(lambda: (watching.settings.haproxy.run_directory / "draining.json").exists())
+    until(lambda: (watching.settings.haproxy.run_directory / "stopping.json").exists())
     done = run("status", "--config", watching.file, "--json")
-    assert done.returncode == 1
+    assert done.returncode == 5
     status = json.loads(done.stdout)
-    assert [(row["docker"], row["haproxy"]) for row in status["servers"]] == [("stopping", "UP")]
+    assert [(row["state"], row["haproxy"]) for row in status["servers"]] == [("stopping", "UP")]
     assert not status["healthy"]
-    assert "stays: it is the last one usable" in status["problems"][0]
+    assert "is stopping, and stays: no better server is usable" in status["problems"][0]
 
 
 def test_status_tells_since_when_a_host_is_silent(run: Run, watching: Watched) -> None:
     watching.sync()
     watching.api.status = 500
     done = run("status", "--config", watching.file, "--json")
-    assert done.returncode == 1
+    assert done.returncode == 5
     status = json.loads(done.stdout)
     (source,) = status["sources"]
     assert not source["answers"]
     assert 0 <= source["age"] < 60
     assert "status 500" in source["error"]
-    assert {row["docker"] for row in status["servers"]} == {"unknown"}
+    assert {row["state"] for row in status["servers"]} == {"unreachable"}
     assert "docker host localhost: last answered" in run("status", "--config", watching.file).stdout
 
 

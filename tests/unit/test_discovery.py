@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from dockmaster.addresses import published
-from dockmaster.containers import Container, PublishedPort
-from dockmaster.discovery import backends_of
-from dockmaster.settings import Service, parse
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Service
+from dockmaster.model.container import Container, PublishedPort
+from dockmaster.model.ports import published
+from dockmaster.sources.docker.discovery import endpoints_of
 
 
 def service(name: str = "nodesrv", image: str | None = "local/nodeapp") -> Service:
@@ -16,7 +18,7 @@ def service(name: str = "nodesrv", image: str | None = "local/nodeapp") -> Servi
     return parse({"services": {name: {"discovery": discovery}}}, "test").services[0]
 
 
-def names(backends: dict[str, list[Any]]) -> dict[str, tuple[str, int]]:
+def names(backends: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, int]]:
     return {one.container_name.removeprefix("recording-"): (one.host, one.port) for one in backends["nodesrv"]}
 
 
@@ -26,7 +28,7 @@ def public(recorded: list[dict[str, Any]], name: str, ip: str) -> int:
 
 
 def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list[dict[str, Any]]) -> None:
-    found = backends_of([service()], "localhost", "localhost", recorded).backends
+    found = endpoints_of([service()], "localhost", "localhost", recorded).endpoints
     here = names(found)
     assert set(here) == {
         "published",
@@ -45,33 +47,33 @@ def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list
 
 
 def test_the_ipv6_port_is_taken_where_ipv6_is_dialled(recorded: list[dict[str, Any]]) -> None:
-    found = backends_of([service()], "web1", "2001:db8::1", recorded).backends
+    found = endpoints_of([service()], "web1", "2001:db8::1", recorded).endpoints
     assert names(found)["healthy"] == ("2001:db8::1", public(recorded, "healthy", "::"))
 
 
 def test_a_port_on_the_loopback_of_another_machine_is_of_no_use(recorded: list[dict[str, Any]]) -> None:
-    said = backends_of([service()], "web1", "192.0.2.7", recorded)
-    found, refused = said.backends, said.refused
+    said = endpoints_of([service()], "web1", "192.0.2.7", recorded)
+    found, refused = said.endpoints, said.rejected
     assert "published-loopback" not in names(found)
     assert "published-fixed" not in names(found)
     assert "port 8000/tcp is not published on an address that 192.0.2.7 reaches" in {one.reason for one in refused}
 
 
 def test_what_is_not_published_is_refused_by_name(recorded: list[dict[str, Any]]) -> None:
-    refused = backends_of([service()], "localhost", "127.0.0.1", recorded).refused
+    refused = endpoints_of([service()], "localhost", "127.0.0.1", recorded).rejected
     without = {"published-other", "published-udp", "not-published"}
     ids = {one["Id"][:12] for one in recorded if one["Names"][0].removeprefix("/recording-") in without}
     assert {one.container for one in refused if "is not published" in one.reason} == ids
 
 
 def test_a_label_names_the_service_whatever_the_image(recorded: list[dict[str, Any]]) -> None:
-    found = backends_of([service(image=None)], "localhost", "127.0.0.1", recorded).backends
+    found = endpoints_of([service(image=None)], "localhost", "127.0.0.1", recorded).endpoints
     assert set(names(found)) == {"labelled"}
 
 
 def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -> None:
-    one = backends_of([service()], "localhost", "127.0.0.1", recorded).backends
-    other = backends_of([service()], "localhost", "127.0.0.1", list(reversed(recorded))).backends
+    one = endpoints_of([service()], "localhost", "127.0.0.1", recorded).endpoints
+    other = endpoints_of([service()], "localhost", "127.0.0.1", list(reversed(recorded))).endpoints
     assert one == other
 
 
@@ -91,10 +93,10 @@ def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -
     ],
 )
 def test_one_bad_entry_is_refused_and_holds_up_none_of_the_others(recorded: list[Any], broken: Any) -> None:
-    said = backends_of([service()], "localhost", "127.0.0.1", recorded)
-    good, refused = said.backends, said.refused
-    said = backends_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
-    found, with_broken = said.backends, said.refused
+    said = endpoints_of([service()], "localhost", "127.0.0.1", recorded)
+    good, refused = said.endpoints, said.rejected
+    said = endpoints_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
+    found, with_broken = said.endpoints, said.rejected
     assert found == good
     assert len(with_broken) == len(refused) + 1
     assert with_broken[0].container == "entry 0 of the list"

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from docker_api import SimulatedDocker, simulated_docker
+from dockmaster import snapshot
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.errors import SourceError
-from dockmaster.settings import parse
-from dockmaster.sources import docker
-from dockmaster.sources.docker import DockerHost
-from dockmaster.sync import ask
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.snapshot import Found
+from dockmaster.sources.docker import client as docker
+from dockmaster.sources.docker.client import DockerClient
+from dockmaster.state.last_known import LastKnown
 
 
 @pytest.fixture
@@ -22,7 +26,7 @@ def api() -> Iterator[SimulatedDocker]:
 
 
 def listed(api: SimulatedDocker, timeout: int = 5) -> list[Any]:
-    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}", timeout)
+    host = DockerClient("web1", f"tcp://127.0.0.1:{api.port}", timeout)
     try:
         return host.containers()
     finally:
@@ -80,13 +84,22 @@ def test_a_simulated_answer_that_is_no_list_is_an_error(api: SimulatedDocker, co
 def test_nobody_there_is_an_error_that_names_host_and_address(free_port: Any) -> None:
     port = free_port()
     with pytest.raises(SourceError, match=rf"Docker host web1 \(tcp://127.0.0.1:{port}\).*Connection refused"):
-        DockerHost("web1", f"tcp://127.0.0.1:{port}").containers()
+        DockerClient("web1", f"tcp://127.0.0.1:{port}").containers()
 
 
 def test_a_proxy_of_the_environment_is_not_used(api: SimulatedDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
     assert listed(api) == []
+
+
+def ask(settings: Settings, timeout: int = 5) -> Found:
+    """Ask every source, with nothing known from before."""
+    return snapshot.ask(settings, LastKnown(), timeout)
+
+
+def endpoints(found: Found) -> list[Endpoint]:
+    return [one for answer in found.answers.values() for one in answer.endpoints.get("web", ())]
 
 
 def both(ports: list[int]) -> Any:
@@ -100,8 +113,8 @@ def test_a_silent_host_is_unknown_and_a_simulated_one_beside_it_is_heard(
 ) -> None:
     api.containers = recorded
     found = ask(both([api.port, free_port()]))
-    assert {backend.docker_host for backend in found.backends["web"]} == {"web0"}
-    assert list(found.unknown) == ["web1"]
+    assert {backend.docker_host for backend in endpoints(found)} == {"web0"}
+    assert list(found.unreachable) == ["web1"]
 
 
 def test_a_hung_simulated_host_holds_up_none_of_the_others(
@@ -112,8 +125,8 @@ def test_a_hung_simulated_host_holds_up_none_of_the_others(
         begun = time.monotonic()
         found = ask(both([hung.port, api.port]), timeout=1)
     assert time.monotonic() - begun < 10
-    assert list(found.unknown) == ["web0"]
-    assert found.backends["web"]
+    assert list(found.unreachable) == ["web0"]
+    assert endpoints(found)
 
 
 def test_silence_of_all_hosts_is_an_error(free_port: Any) -> None:
@@ -139,8 +152,8 @@ def shown_by_id(api: SimulatedDocker, count: int, hesitation: float) -> None:
 def test_images_of_a_simulated_host_are_resolved(api: SimulatedDocker) -> None:
     shown_by_id(api, 200, 0)
     found = ask(both([api.port]))
-    assert len(found.backends["web"]) == 200
-    assert found.refused == []
+    assert len(endpoints(found)) == 200
+    assert found.rejected == []
 
 
 @pytest.mark.parametrize(("hesitation", "least"), [(0.2, 1), (60, 0)])
@@ -151,16 +164,16 @@ def test_a_simulated_host_that_hesitates_has_one_time_out_for_all_images(
     begun = time.monotonic()
     found = ask(both([api.port]), timeout=1)
     assert time.monotonic() - begun < 15
-    resolved = [backend.container_id[:12] for backend in found.backends["web"]]
+    resolved = [backend.container_id[:12] for backend in endpoints(found)]
     assert least <= len(resolved) < 200
-    assert sorted(resolved + [one.container for one in found.refused]) == [one[:12] for one in api.images]
-    assert all("did not say within 1 s" in one.reason for one in found.refused)
+    assert sorted(resolved + [one.container for one in found.rejected]) == [one[:12] for one in api.images]
+    assert all("did not say within 1 s" in one.reason for one in found.rejected)
 
 
 def test_a_simulated_list_is_told_again_only_when_it_says_something_new(
     api: SimulatedDocker, recorded: list[dict[str, Any]]
 ) -> None:
-    host = DockerHost("web1", f"tcp://127.0.0.1:{api.port}")
+    host = DockerClient("web1", f"tcp://127.0.0.1:{api.port}")
     first = {**recorded[0], "Status": "Up 2 minutes"}
     api.containers = [first]
     assert host.containers_unless_as_before() == [first]

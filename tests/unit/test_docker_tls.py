@@ -15,10 +15,11 @@ import pytest
 from certificates import DAY, Authority, server_context
 from docker_api import SimulatedDocker, simulated_docker
 from dockmaster import status
+from dockmaster.config.settings import TLS, Identity
 from dockmaster.errors import SourceError
-from dockmaster.settings import TLS, Identity
-from dockmaster.sources import tls as secured
-from dockmaster.sources.docker import DockerHost
+from dockmaster.report.status_table import table
+from dockmaster.sources.docker import tls as secured
+from dockmaster.sources.docker.client import DockerClient
 from waiting import until
 from watching import Watched, entry
 
@@ -49,8 +50,8 @@ def api(ca: Authority) -> Iterator[SimulatedDocker]:
         yield served
 
 
-def host_of(api: SimulatedDocker, tls: TLS | None) -> DockerHost:
-    return DockerHost("app1", f"tcp://127.0.0.1:{api.port}", 5, tls=tls)
+def host_of(api: SimulatedDocker, tls: TLS | None) -> DockerClient:
+    return DockerClient("app1", f"tcp://127.0.0.1:{api.port}", 5, tls=tls)
 
 
 def listed(api: SimulatedDocker, tls: TLS | None) -> list[Any]:
@@ -264,7 +265,7 @@ def test_events_arrive_over_tls_until_they_end(api: SimulatedDocker, tls: TLS, h
 def test_a_peer_that_never_shakes_hands_is_given_up(tls: TLS, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secured, "HANDSHAKE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="timed out"):
-        DockerHost("app1", f"tcp://127.0.0.1:{silent.getsockname()[1]}", 5, tls=tls).containers()
+        DockerClient("app1", f"tcp://127.0.0.1:{silent.getsockname()[1]}", 5, tls=tls).containers()
 
 
 def test_a_host_whose_packets_are_dropped_is_given_up_soon() -> None:
@@ -272,7 +273,7 @@ def test_a_host_whose_packets_are_dropped_is_given_up_soon() -> None:
         address = full.getsockname()
         with socket.create_connection(address), pytest.raises(SourceError, match="timed out"):
             # Nobody accepts, and what comes while the queue is full is dropped.
-            DockerHost("app1", f"tcp://127.0.0.1:{address[1]}", 60, connect=0.3).containers()
+            DockerClient("app1", f"tcp://127.0.0.1:{address[1]}", 60, connect=0.3).containers()
 
 
 @pytest.fixture
@@ -301,12 +302,12 @@ def test_a_watcher_keeps_servers_while_its_certificate_is_refused_and_takes_up_t
     ca.issue("client", ends=-DAY)
     secure.run(2)
     secure.api.say(b"")
-    secure.said("docker_host=localhost", "state=unknown", "certificate")
+    secure.said("source=localhost", "state=unreachable", "certificate")
     assert secure.sync_fails()
     assert secure.told(1) == "ready"
     ca.issue("client")
     secure.up(1, 2)
-    secure.said("docker_host=localhost", "state=answers")
+    secure.said("source=localhost", "state=answers")
 
 
 def test_status_tells_the_days_left_of_our_certificate(
@@ -325,4 +326,4 @@ def test_status_tells_the_days_left_of_our_certificate(
     tls.identity.certificate_file.write_text("nonsense")
     current = status.of(secure.settings)
     assert current.sources[0].certificate_days is None
-    assert "cannot be used" in status.table(current)
+    assert "cannot be used" in table(current)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from ansible_runs import play
 from conftest import TEMPLATE, Run
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster import drain, drained
-from dockmaster.drain import NotDrained, Outcome, What
-from dockmaster.drained import Mark
+from dockmaster import drain
+from dockmaster.config.file import load
+from dockmaster.drain import NotDrained, Outcome, Target
 from dockmaster.errors import DockmasterError
-from dockmaster.settings_file import load
+from dockmaster.state import drains as drained
+from dockmaster.state.drains import Drain
 from waiting import until
 from watching import Watched, container_id, entry
 from web_server import WebServer
@@ -42,10 +43,10 @@ class Two:
     template: str
 
     def drain(self, kind: str, name: str, **options: Any) -> Outcome:
-        return drain.drain(self.around.settings, self.template, What.named(kind, name), **options)
+        return drain.drain(self.around.settings, self.template, Target.named(kind, name), **options)
 
     def ready(self, kind: str, name: str, **options: Any) -> Outcome:
-        return drain.ready(self.around.settings, self.template, What.named(kind, name), **options)
+        return drain.ready(self.around.settings, self.template, Target.named(kind, name), **options)
 
     def told(self) -> dict[str, str]:
         """What HAProxy was told of each container that it has: by host and number."""
@@ -145,7 +146,7 @@ def test_the_last_usable_server_is_not_drained_and_nothing_is_changed(
     for kind, name in (("host", "two"), ("container", "web-2")):
         with pytest.raises(NotDrained, match=r"without web/two_020202020202_\d+ \(web-2\) the service has no") as error:
             prepared.drain(kind, name)
-        assert [name.split("_")[1] for name in error.value.kept] == ["02" * 6]
+        assert [name.split("_")[1] for name in error.value.last_usable] == ["02" * 6]
     assert prepared.marks() == ["one"]
     assert (prepared.told() if running else {}) == before
 
@@ -266,7 +267,7 @@ def test_it_waits_until_requests_are_over_and_says_how_many_are_left(two: Two) -
 
 def test_a_pass_that_fails_leaves_nothing_drained(two: Two) -> None:
     with pytest.raises(DockmasterError, match="the template"):
-        drain.drain(two.around.settings, "{{ nothing }}", What("one"))
+        drain.drain(two.around.settings, "{{ nothing }}", Target("one"))
     assert two.marks() == []
     two.around.service["haproxy"]["listen"].append("no such keyword")
     two.around.write()
@@ -289,7 +290,20 @@ def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -
     two.one.containers[0]["Status"] = "Up 1 second (health: starting)"
     two.around.sync()
     assert two.marks() == ["one/web-1", "two"]
+    # It may be restarting: a sync that meets that does not forget it.
+    gone = two.one.containers.pop(0)
+    two.around.sync()
+    assert two.marks() == ["one/web-1", "two"]
+    two.one.containers.insert(0, {**gone, "Status": "Up 1 second"})
+    two.around.sync()
+    assert two.told()["one1"] in ("", "drain", "maint")
     del two.one.containers[0]
+    two.around.sync()
+    path = drained.file_of(two.around.settings.haproxy)
+    # It is still not there after an hour.
+    drained.save(
+        path, [replace(one, missing=one.missing and one.missing - drained.MISSING) for one in drained.load(path)]
+    )
     two.around.sync()
     assert two.marks() == ["two"]
     two.around.service["discovery"]["servers"].pop()
@@ -306,9 +320,7 @@ def test_what_is_drained_is_known_when_it_is_ready_though_its_tag_has_moved_on(t
     assert two.told() == {"one1": "ready", "two2": "ready"}
 
 
-@pytest.mark.parametrize(
-    "text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"docker_host": "one"}]']
-)
+@pytest.mark.parametrize("text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"host": "one"}]'])
 def test_a_damaged_file_drains_nothing(two: Two, text: str) -> None:
     drained.file_of(two.around.settings.haproxy).write_text(text)
     assert two.marks() == []
@@ -346,13 +358,13 @@ def test_a_watcher_drains_by_the_file_alone(two: Two) -> None:
     """A pass that has no more come to it."""
     two.around.watch()
     path = drained.file_of(two.around.settings.haproxy)
-    drained.save(path, [Mark("one")])
+    drained.save(path, [Drain("one")])
     two.is_told(one1="drain")
     # The last usable one stays, until there is another.
-    drained.save(path, [Mark("one"), Mark("two", "web-2")])
+    drained.save(path, [Drain("one"), Drain("two", "web-2")])
     until(lambda: two.around.runtime.usable_servers("web") == 1)
     two.is_told(two2="ready")
-    drained.save(path, [Mark("two", "web-2")])
+    drained.save(path, [Drain("two", "web-2")])
     two.is_told(one1="ready", two2="drain")
     two.around.said("change=drained", "docker_host=two", "cause=operator")
 
@@ -385,9 +397,9 @@ def test_status_tells_what_is_drained_and_by_whom_and_is_content(run: Run, two: 
     done = run("status", "--config", two.around.file, "--json")
     status = json.loads(done.stdout)
     assert (done.returncode, status["healthy"]) == (0, True), status
-    assert [(row["container"], row["docker"], row["haproxy"]) for row in status["servers"]] == [
+    assert [(row["container"], row["state"], row["haproxy"]) for row in status["servers"]] == [
         ("web-1", "drained", "DRAIN"),
-        ("web-2", "running", "UP"),
+        ("web-2", "healthy", "UP"),
     ]
     assert status["servers"][0]["drained_by"] == status["drained"][0]["by"] == drain.who()
     assert f"drained: one/web-1, by {drain.who()} at " in run("status", "--config", two.around.file).stdout
@@ -419,7 +431,7 @@ def test_the_command_drains_lists_and_makes_ready(run: Run, two: Two) -> None:
 def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: Two) -> None:
     folder = two.around.file.parent
     (folder / "haproxy.cfg.j2").write_text(two.template)
-    options = {"config": str(two.around.file), "docker_host": "one"}
+    options = {"config": str(two.around.file), "host": "one"}
 
     def task(register: str, check: bool = False, **more: Any) -> dict[str, Any]:
         return {"haproxy_drain": {**options, **more}, "register": register, "check_mode": check}
@@ -431,17 +443,17 @@ def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: 
     play(
         [
             task("checked", check=True),
-            task("drained", wait=5),
+            task("drained", wait=True, wait_timeout=5),
             task("again"),
             failed,
-            task("ready", state="ready", wait=10),
+            task("ready", state="ready", wait=True, wait_timeout=10),
             {
                 "ansible.builtin.assert": {
                     "that": [
                         "checked.changed and drained.changed and not again.changed and ready.changed",
                         "drained.servers[0].haproxy == 'drain, DRAIN' and drained.servers[0].sessions == 0",
                         "drained.drained[0].docker_host == 'one' and drained.diff.after == 'one\n'",
-                        "last is failed and last.kept | length == 1 and 'is not drained: without' in last.msg",
+                        "last is failed and last.last_usable | length == 1 and 'is not drained: without' in last.msg",
                         "ready.drained == [] and ready.done",
                     ]
                 }

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from dockmaster.events import FILTERS, Event
+from dockmaster.model.event import FILTERS, Event
 from hypothesis import example, given
 from hypothesis import strategies as st
 

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from conftest import TEMPLATE
 from dockmaster import sync
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
+from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from server_values import Values, server_values
 from waiting import until
 
@@ -80,13 +82,13 @@ def services(port: int) -> dict[str, Any]:
     return found
 
 
-def backends(port: int) -> dict[str, list[Backend]]:
+def backends(port: int) -> dict[str, list[Endpoint]]:
     """One that is up and one that is down for each."""
     found = {
-        name: [Backend("localhost", "a" * 64, UP, port), Backend("localhost", "b" * 64, DOWN, port)] for name in PLAIN
+        name: [Endpoint("localhost", "a" * 64, UP, port), Endpoint("localhost", "b" * 64, DOWN, port)] for name in PLAIN
     }
     for name, label in LABELS.items():
-        found[name] = [Backend("localhost", "a" * 64, **{"host": UP, "port": port, **label})]
+        found[name] = [Endpoint("localhost", "a" * 64, **{"host": UP, "port": port, **label})]
     return found
 
 
@@ -149,15 +151,15 @@ def both() -> Iterator[Both]:
         yield from compared(settings, template, backends(port))
 
 
-def compared(settings: Settings, template: str, found: dict[str, list[Backend]]) -> Iterator[Both]:
+def compared(settings: Settings, template: str, found: dict[str, list[Endpoint]]) -> Iterator[Both]:
     paths = settings.haproxy
-    sync.one_pass(settings, template, lambda _: sync.Found({}))
+    sync.run(settings, template, finds(settings, {}))
     command = [process.installed() or "haproxy", "-W", "-f", str(paths.config_file_path), "-p", str(paths.pid_file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as haproxy:
         try:
             until(lambda: Path(str(paths.socket_file_path)).exists() and process.running(paths))
             runtime = Runtime(str(paths.socket_file_path))
-            applied = sync.one_pass(settings, template, lambda _: sync.Found(found)).applied
+            applied = sync.run(settings, template, finds(settings, found)).applied
             assert (applied.action, applied.reason) == ("runtime", "")
             added, before = settled_values(runtime), runtime.info()["Pid"]
             process.reload(paths)

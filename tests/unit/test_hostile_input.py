@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from conftest import TEMPLATE
-from dockmaster.discovery import backends_of
-from dockmaster.haproxy.config import context, render
+from dockmaster.config.parse import parse
 from dockmaster.haproxy.servers import by_service
-from dockmaster.settings import parse
+from dockmaster.haproxy.template import context, render
+from dockmaster.sources.docker.discovery import endpoints_of
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from test_rendering import accepted
@@ -100,8 +100,8 @@ running = {"Id": "a" * 64, "State": "running", "Image": "local/nodeapp"}
 @example([{**running, "Id": "a" * 64}, {**running, "Id": "a" * 63 + "b", "HostConfig": {"NetworkMode": "host"}}])
 def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[Any]) -> None:
     answer = json.loads(json.dumps(listed))
-    said = backends_of(WANTED.services, "localhost", "127.0.0.1", answer)
-    backends, refused = said.backends, said.refused
+    said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", answer)
+    backends, refused = said.endpoints, said.rejected
     text = render(TEXT, context(WANTED, by_service(WANTED, backends), TEXT))
     without = render(TEXT, context(WANTED, by_service(WANTED, {}), TEXT))
     with tempfile.TemporaryDirectory(prefix="dm") as folder:
@@ -118,7 +118,7 @@ def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[A
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.binary().map(lambda data: data.decode(errors="replace")))
 def test_text_that_is_no_list_is_never_more_than_a_refusal(text: str) -> None:
-    said = backends_of(WANTED.services, "localhost", "127.0.0.1", [text])
-    backends, refused = said.backends, said.refused
+    said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", [text])
+    backends, refused = said.endpoints, said.rejected
     assert not any(backends.values())
     assert len(refused) == 1

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from docker_api import SimulatedDocker, simulated_docker
-from dockmaster import status, sync, touched
-from dockmaster.model import Backend
+from dockmaster import status, sync
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import changed_servers as touched
+from findings import finds
 from waiting import until
 from watching import Watched, container_id, entry
 
@@ -38,7 +40,7 @@ def leave(around: Watched) -> None:
 
 def hosts(report: sync.Report) -> set[str]:
     """Docker hosts that have servers."""
-    return {one.docker_host for one in report.backends["web"]}
+    return {one.docker_host for one in report.endpoints["web"]}
 
 
 def test_a_pass_keeps_a_silent_host_only_while_it_is_configured(around: Watched, other: SimulatedDocker) -> None:
@@ -46,11 +48,11 @@ def test_a_pass_keeps_a_silent_host_only_while_it_is_configured(around: Watched,
     other.status = 500
     report = around.sync()
     assert hosts(report) == {"one", "two", "three"}
-    assert set(report.unknown) == {"two"}
+    assert set(report.unreachable) == {"two"}
     leave(around)
     report = around.sync()
     assert hosts(report) == {"one", "three"}
-    assert not report.unknown
+    assert not report.unreachable
 
 
 def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
@@ -67,15 +69,15 @@ def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
     around.stop()
 
 
-def given(*answered: str) -> dict[str, list[Backend]]:
+def given(*answered: str) -> dict[str, list[Endpoint]]:
     """What a playbook has heard from these."""
     ids = {"one": container_id(1), "two": container_id(2)}
-    return {"web": [Backend(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
+    return {"web": [Endpoint(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
 
 
 def test_a_playbooks_pass_keeps_a_silent_host_only_while_it_is_of_the_group(around: Watched, template: str) -> None:
     def apply(unknown: dict[str, str], *answered: str) -> sync.Report:
-        return sync.one_pass(around.settings, template, lambda _: sync.Found(given(*answered), unknown=unknown))
+        return sync.run(around.settings, template, finds(around.settings, given(*answered), unreachable=unknown))
 
     apply({}, "one", "two")
     assert hosts(apply({"two": "no answer"}, "one")) == {"one", "two"}
@@ -92,9 +94,9 @@ def test_what_the_watcher_did_since_a_playbook_asked_stays(
     folder = around.settings.haproxy.run_directory
     (folder / touched.FILE).write_text(f"{time.monotonic() - 90} web/{server.name}\n")
     only_the_first: dict[str, Any] = {
-        "web": [one for one in around.sync().backends["web"] if one.container_id == container_id(1)]
+        "web": [one for one in around.sync().endpoints["web"] if one.container_id == container_id(1)]
     }
-    sync.one_pass(around.settings, template, lambda _: sync.Found(only_the_first), age=age)
+    sync.run(around.settings, template, finds(around.settings, only_the_first), age=age)
     assert (around.told(2) == "ready") is spared
 
 
@@ -105,12 +107,12 @@ def test_status_tells_what_playbooks_heard_where_they_alone_ask(
     around.service["discovery"]["servers"] = []
     around.write()
     web = around.web()
-    heard = {"web": [Backend("one", container_id(1), "127.0.0.1", web.port, "web-1")]}
-    sync.one_pass(around.settings, template, lambda _: sync.Found(heard))
+    heard = {"web": [Endpoint("one", container_id(1), "127.0.0.1", web.port, "web-1")]}
+    sync.run(around.settings, template, finds(around.settings, heard))
     start_haproxy()
     until(lambda: around.runtime.usable_servers("web") == 1)
     told = status.of(around.settings)
-    assert [(row.docker_host, row.container, row.docker) for row in told.servers] == [("one", "web-1", "running")]
+    assert [(row.docker_host, row.container, row.state) for row in told.servers] == [("one", "web-1", "healthy")]
     assert told.healthy
 
 
@@ -121,6 +123,6 @@ def test_a_pass_that_has_nobody_to_ask_leaves_what_playbooks_have_found(around: 
     around.write()
     around.said("no Docker host to follow")
     report = around.sync()
-    assert len(report.backends["web"]) == 2
+    assert len(report.endpoints["web"]) == 2
     until(lambda: around.runtime.usable_servers("web") == 2)
     around.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dockmaster.images import Reference
+from dockmaster.model.image import Reference
 
 DIGEST = "@sha256:" + "a" * 64
 

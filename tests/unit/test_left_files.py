@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster import draining, remembered, requested
-from dockmaster.draining import Stopping
-from dockmaster.remembered import Remembered
+from dockmaster.state import history as remembered
+from dockmaster.state import stopping as draining
+from dockmaster.state import sync_request as requested
+from dockmaster.state.history import History
+from dockmaster.state.stopping import Stopping
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ ONE_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture
 
 
 def test_what_was_left_is_known_together(tmp_path: Path) -> None:
-    passed, watched = Remembered(), Remembered()
+    passed, watched = History(), History()
     passed.changed("web/a", "added", "pass")
     watched.changed("web/a", "drained", "kill")
     watched.changed("web/b", "added", "start")
@@ -40,7 +42,7 @@ def test_what_was_left_is_known_together(tmp_path: Path) -> None:
 
 
 def test_only_the_newest_changes_are_remembered() -> None:
-    what = Remembered()
+    what = History()
     for number in range(remembered.MOST + 10):
         what.changed(f"web/{number}", "added", "start")
     what.changed("web/10", "drained", "kill")
@@ -88,7 +90,7 @@ def test_a_damaged_list_of_those_told_to_stop_is_no_error(tmp_path: Path, text: 
 
 
 def test_no_file_tells_nothing(tmp_path: Path) -> None:
-    assert remembered.load(tmp_path / "none") == Remembered()
+    assert remembered.load(tmp_path / "none") == History()
     assert draining.load(tmp_path / "none", 60) == {}
     assert not requested.take(tmp_path / "none")
 

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from dockmaster.logline import logline
+from dockmaster.report.logfmt import logline
 from hypothesis import given
 from hypothesis import strategies as st
 

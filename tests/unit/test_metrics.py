@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster.metrics import PassMetrics, WatchMetrics
+from dockmaster.report.metrics import PassMetrics, WatchMetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 HOSTS = ["one"]

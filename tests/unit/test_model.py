@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from dockmaster.model import Backend, joined, valid_host, valid_name, valid_port
+from dockmaster.model.endpoint import Endpoint, joined, valid_host, valid_name, valid_port
 
 ID = "3796ab3f5b76" + "0" * 52
 
 
 def test_a_server_is_named_after_its_container_and_port() -> None:
-    backend = Backend("web1", ID, "10.0.0.1", 49153)
+    backend = Endpoint("web1", ID, "10.0.0.1", 49153)
     assert backend.server_name(with_host=False) == "3796ab3f5b76_49153"
     assert backend.server_name(with_host=True) == "web1_3796ab3f5b76_49153"
 
 
 def test_plain_data_and_back_is_the_same() -> None:
-    backend = Backend("web1", ID, "::1", 80, "app-1", "local/nodeapp")
-    assert Backend.from_dict(backend.as_dict()) == backend
+    backend = Endpoint("web1", ID, "::1", 80, "app-1", "local/nodeapp")
+    assert Endpoint.from_dict(backend.as_dict()) == backend
     assert backend.address == "[::1]:80"
 
 
@@ -40,8 +40,8 @@ def test_a_port_is_a_whole_number_in_range(port: object) -> None:
 
 @pytest.mark.parametrize("data", [None, [], {"docker_host": "a"}, {"docker_host": "a b", "container_id": ID}])
 def test_data_that_is_no_backend_is_refused(data: object) -> None:
-    with pytest.raises(ValueError, match=r"backend|expected"):
-        Backend.from_dict(data)
+    with pytest.raises(ValueError, match=r"endpoint|expected"):
+        Endpoint.from_dict(data)
 
 
 def test_an_ipv6_address_goes_into_brackets() -> None:

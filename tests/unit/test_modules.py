@@ -27,7 +27,7 @@ def api(recorded: list[dict[str, Any]]) -> Iterator[SimulatedDocker]:
 
 def info(api: SimulatedDocker, **options: object) -> dict[str, Any]:
     arguments = {"services": SERVICES, "docker_host": f"tcp://127.0.0.1:{api.port}", **options}
-    return {"docker_backends_info": arguments, "register": "found"}
+    return {"docker_endpoints_info": arguments, "register": "found"}
 
 
 def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedDocker, folder: Path) -> None:
@@ -36,7 +36,7 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
     own.write_text(
         "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n"
         "listen web\n  bind 127.0.0.1:8080\n"
-        "{% for one in found.backends.web %}\n"
+        "{% for one in found.endpoints.web %}\n"
         "  server {{ one.name }} {{ one.host }}:{{ one.port }} check\n"
         "{% endfor %}\n"
     )
@@ -48,9 +48,9 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
             {
                 "ansible.builtin.assert": {
                     "that": [
-                        "found.backends.web | length == 7",
-                        "found.backends.web[0].port | type_debug == 'int'",
-                        "found.refused | map(attribute='reason') | select('search', 'is not published') | length == 3",
+                        "found.endpoints.web | length == 7",
+                        "found.endpoints.web[0].port | type_debug == 'int'",
+                        "found.rejected | map(attribute='reason') | select('search', 'is not published') | length == 3",
                         "found.can_talk_to_docker",
                         "not found.changed",
                     ]
@@ -86,7 +86,7 @@ def messages(tasks: list[dict[str, Any]], folder: Path) -> list[str]:
     return told
 
 
-def test_docker_backends_info_refuses_in_one_sentence(api: SimulatedDocker, folder: Path) -> None:
+def test_docker_endpoints_info_refuses_in_one_sentence(api: SimulatedDocker, folder: Path) -> None:
     cases: list[tuple[dict[str, object], str]] = [
         ({"name": "a b"}, "name: 'a b': expected a name"),
         ({"address": "a b"}, "address: 'a b': expected an IP address"),
@@ -103,31 +103,29 @@ def test_docker_backends_info_refuses_in_one_sentence(api: SimulatedDocker, fold
 def apply(plain: dict[str, Any], **options: object) -> dict[str, Any]:
     template = ROOT / "roles" / "haproxy" / "templates" / "haproxy.cfg.j2"
     text = "{{ lookup('ansible.builtin.file', '" + str(template) + "', rstrip=false) }}"
-    return {"haproxy_backends": {**plain, "template": text, **options}}
+    return {"haproxy_sync": {**plain, "template": text, **options}}
 
 
-def test_haproxy_backends_in_check_mode_shows_the_difference_and_makes_none(
-    plain: dict[str, Any], folder: Path
-) -> None:
+def test_haproxy_sync_in_check_mode_shows_the_difference_and_makes_none(plain: dict[str, Any], folder: Path) -> None:
     backend = {"docker_host": "localhost", "container_id": "a" * 64, "host": "127.0.0.1", "port": 49153}
-    output = play([apply(plain, backends={"web": [backend]})], folder, arguments=("--check", "--diff"))
+    output = play([apply(plain, endpoints={"web": [backend]})], folder, arguments=("--check", "--diff"))
     assert "+    server aaaaaaaaaaaa_49153 127.0.0.1:49153" in output
     assert "changed=1" in output
     assert not (folder / "haproxy.cfg").exists()
 
 
-def test_haproxy_backends_changes_once(plain: dict[str, Any], folder: Path) -> None:
-    output = play([apply(plain, backends={}), apply(plain, backends={})], folder)
+def test_haproxy_sync_changes_once(plain: dict[str, Any], folder: Path) -> None:
+    output = play([apply(plain, endpoints={}), apply(plain, endpoints={})], folder)
     assert "ok=2    changed=1" in output
 
 
-def test_haproxy_backends_refuses_in_one_sentence_and_changes_nothing(plain: dict[str, Any], folder: Path) -> None:
+def test_haproxy_sync_refuses_in_one_sentence_and_changes_nothing(plain: dict[str, Any], folder: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
-        (apply(plain, backends={"web": [{"port": 1}]}), "backends.web[0]: a backend lacks 'docker_host'"),
-        (apply(plain, services={"a b": {}}, backends={}), "services.a b: 'a b': expected a name"),
-        (apply(plain, template="{{ '{{ nothing }}' }}", backends={}), "'nothing' is undefined"),
-        (apply(plain, template="no section", backends={}), "HAProxy refuses the new configuration"),
-        ({"haproxy_backends": {"config": "/nonexistent.yml"}}, "/nonexistent.yml: cannot be read"),
+        (apply(plain, endpoints={"web": [{"port": 1}]}), "endpoints.web[0]: an endpoint lacks 'docker_host'"),
+        (apply(plain, services={"a b": {}}, endpoints={}), "services.a b: 'a b': expected a name"),
+        (apply(plain, template="{{ '{{ nothing }}' }}", endpoints={}), "'nothing' is undefined"),
+        (apply(plain, template="no section", endpoints={}), "HAProxy refuses the new configuration"),
+        ({"haproxy_sync": {"config": "/nonexistent.yml"}}, "/nonexistent.yml: cannot be read"),
     ]
     said = messages([task for task, _ in cases], folder)
     for message, (_, words) in zip(said, cases, strict=True):

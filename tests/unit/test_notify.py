@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from dockmaster.watch.notify import Notifier
+from dockmaster.watch.systemd import Notifier
 from waiting import until
 from watching import Watched
 

@@ -11,17 +11,18 @@ import pytest
 import yaml
 from ansible_runs import play
 from conftest import ROOT, TEMPLATE
+from dockmaster.config.file import load
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.errors import TemplateError
 from dockmaster.haproxy import process
-from dockmaster.haproxy.config import context, render
 from dockmaster.haproxy.servers import by_service
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
-from dockmaster.settings_file import load
+from dockmaster.haproxy.template import context, render
+from dockmaster.model.endpoint import Endpoint
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
 BACKENDS = [
-    Backend("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number, f"app-{number}", "local/nodeapp")
+    Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number, f"app-{number}", "local/nodeapp")
     for number in (3, 1, 2)
 ]
 EVERYTHING = {
@@ -46,7 +47,7 @@ EVERYTHING = {
 }
 
 
-def rendered(settings: Settings, template: str, backends: list[Backend]) -> str:
+def rendered(settings: Settings, template: str, backends: list[Endpoint]) -> str:
     names = [service.name for service in settings.services]
     return render(template, context(settings, by_service(settings, dict.fromkeys(names, backends)), template))
 
@@ -93,7 +94,7 @@ def test_servers_are_in_one_order_and_the_file_ends_with_a_newline(settings: Set
 
 
 def test_the_structure_is_the_same_whatever_the_servers(plain: dict[str, Any], template: str) -> None:
-    def structure(data: dict[str, Any], backends: list[Backend]) -> object:
+    def structure(data: dict[str, Any], backends: list[Endpoint]) -> object:
         settings = parse(data, "test")
         return context(settings, by_service(settings, {"web": backends}), template)["structure"]
 
@@ -122,10 +123,10 @@ def test_the_same_bytes_through_every_door(
             },
             {
                 "name": "Through the module",
-                "haproxy_backends": {
+                "haproxy_sync": {
                     **plain,
                     "template": "{{ lookup('ansible.builtin.file', '" + str(TEMPLATE) + "', rstrip=false) }}",
-                    "backends": {"web": [backend.as_dict() for backend in BACKENDS]},
+                    "endpoints": {"web": [backend.as_dict() for backend in BACKENDS]},
                 },
             },
         ],

@@ -9,22 +9,15 @@ from typing import Any
 import pytest
 import yaml
 from conftest import ROOT
+from role_files import ROLES, defaults, entry_points
 
-ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 GROUP_VARS = sorted((ROOT / "inventories").glob("*/group_vars/*.yml"))
 BUILT_IN = {"ansible_python_interpreter"}
 
 
 def options(role: str) -> dict[str, Any]:
     """What the role's argument specs declare."""
-    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())
-    return {name: spec for entry in specs["argument_specs"].values() for name, spec in entry["options"].items()}
-
-
-def defaults(role: str) -> dict[str, Any]:
-    values = yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text())
-    assert isinstance(values, dict)
-    return values
+    return {name: spec for entry in entry_points(role).values() for name, spec in entry["options"].items()}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from dockmaster import sync
+from dockmaster.config.parse import parse
 from dockmaster.errors import RuntimeApiError, RuntimeApiSilent
 from dockmaster.haproxy.runtime import Runtime
-from dockmaster.model import Backend
-from dockmaster.settings import parse
+from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from scripted_haproxy import scripted_haproxy
 from waiting import until
 
-ONE = Backend("localhost", "a" * 64, "127.0.0.1", 49001)
+ONE = Endpoint("localhost", "a" * 64, "127.0.0.1", 49001)
 
 
 def test_a_section_is_found_beside_a_frontend_of_its_name(
@@ -24,7 +25,7 @@ def test_a_section_is_found_beside_a_frontend_of_its_name(
 ) -> None:
     plain["services"]["web"]["haproxy"].update(frontend=["maxconn 100"], server_options="")
     settings = parse(plain, "test")
-    sync.one_pass(settings, template, lambda _: sync.Found({"web": [ONE]}))
+    sync.run(settings, template, finds(settings, {"web": [ONE]}))
     start_haproxy()
     runtime = Runtime(str(settings.haproxy.socket_file_path))
     assert runtime.usable_servers("web") == 1
@@ -35,7 +36,7 @@ def test_a_section_that_is_not_there_is_an_error_where_it_matters(
     plain: dict[str, Any], template: str, start_haproxy: Callable[[], None]
 ) -> None:
     settings = parse(plain, "test")
-    sync.one_pass(settings, template, lambda _: sync.Found({}))
+    sync.run(settings, template, finds(settings, {}))
     start_haproxy()
     runtime = Runtime(str(settings.haproxy.socket_file_path))
     with pytest.raises(RuntimeApiError, match="there is no section api"):

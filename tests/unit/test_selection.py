@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from dockmaster.discovery import backends_of
-from dockmaster.model import Backend, Refusal
-from dockmaster.settings import parse
+from dockmaster.config.parse import parse
+from dockmaster.model.endpoint import Endpoint, Rejection
+from dockmaster.sources.docker.discovery import endpoints_of
 
 
 def container(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -27,12 +27,13 @@ def container(number: int = 1, **changes: Any) -> dict[str, Any]:
     }
 
 
-def found(listed: list[Any], more: dict[str, Any] | None = None, **options: Any) -> tuple[list[Backend], list[Refusal]]:
+def found(
+    listed: list[Any], more: dict[str, Any] | None = None, **options: Any
+) -> tuple[list[Endpoint], list[Rejection]]:
     discovery = {"container_port": 8000, **(more or {})}
     services = parse({"services": {"web": {"discovery": discovery}}}, "test").services
-    said = backends_of(services, "localhost", "127.0.0.1", listed, **options)
-    backends, refused = said.backends, said.refused
-    return backends["web"], refused
+    said = endpoints_of(services, "localhost", "127.0.0.1", listed, **options)
+    return list(said.endpoints["web"]), list(said.rejected)
 
 
 def serves(entry: dict[str, Any], **discovery: Any) -> bool:
@@ -125,7 +126,7 @@ def test_nobody_is_asked_for_an_image_that_does_not_matter() -> None:
 LABELS = ["service", "port", "weight", "backup", "maxconn"]
 
 
-def one_with(labels: dict[str, str], allowed: list[str]) -> tuple[list[Backend], list[Refusal]]:
+def one_with(labels: dict[str, str], allowed: list[str]) -> tuple[list[Endpoint], list[Rejection]]:
     return found([container(Labels=labels)], {"image_name": "local/nodeapp", "labels": allowed})
 
 
@@ -201,7 +202,7 @@ def test_the_same_id_twice_is_named_and_serves_once() -> None:
 def test_one_container_serves_several_services_once_each() -> None:
     discovery = {"image_name": "local/nodeapp", "container_port": 8000}
     services = parse({"services": {name: {"discovery": discovery} for name in ("a", "b")}}, "test").services
-    backends = backends_of(services, "localhost", "127.0.0.1", [container()]).backends
+    backends = endpoints_of(services, "localhost", "127.0.0.1", [container()]).endpoints
     assert [len(backends[name]) for name in ("a", "b")] == [1, 1]
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dockmaster.config.file import load
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Identity
 from dockmaster.errors import SettingsError
-from dockmaster.settings import Identity, parse
-from dockmaster.settings_file import load
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
 
@@ -116,7 +117,7 @@ def with_tls(server: dict[str, Any], **files: object) -> dict[str, Any]:
     ],
 )
 def test_a_docker_host_is_asked_over_tls_where_that_is_said(server: dict[str, Any], name: str | None) -> None:
-    (found,) = parse(with_tls(server), "test").docker_servers.values()
+    (found,) = parse(with_tls(server), "test").docker_hosts.values()
     assert (found.tls and found.tls.name) == name
     if found.tls:
         assert found.tls.identity == Identity(
@@ -128,11 +129,11 @@ def test_a_service_s_own_docker_hosts_are_known_by_the_identity_of_all_or_by_its
     data = with_tls({"tls": True})
     own = data["services"]["web"]["discovery"]
     own["servers"] = [{"name": "own", "host": "10.0.0.12", "tls": True}]
-    (found,) = parse(data, "test").docker_servers.values()
+    (found,) = parse(data, "test").docker_hosts.values()
     assert found.tls
     assert found.tls.identity.key_file == Path("/etc/tls/key_file")
     own["tls"] = {"ca_file": "/ca", "certificate_file": "/certificate", "key_file": "/key"}
-    (found,) = parse(data, "test").docker_servers.values()
+    (found,) = parse(data, "test").docker_hosts.values()
     assert found.tls
     assert found.tls.identity.key_file == Path("/key")
 

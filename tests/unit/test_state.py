@@ -1,26 +1,51 @@
-"""What was last known, for somebody who asks often."""
+"""What was last known, for a process that asks often; and what it may answer."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from dockmaster import state
-from dockmaster.model import Backend
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Service
+from dockmaster.model.endpoint import Endpoint
+from dockmaster.state import last_known
+from dockmaster.state.last_known import LastKnown, LastKnownFile, selection
 
 
-def backend(host: str, number: int) -> Backend:
-    return Backend(host, f"{number:x}" * 64, "127.0.0.1", 49000 + number)
+def endpoint(host: str, number: int) -> Endpoint:
+    return Endpoint(host, f"{number:x}" * 64, "127.0.0.1", 49000 + number)
 
 
-def test_what_changed_in_the_file_is_read_again_and_told_by_host(tmp_path: Path) -> None:
-    path = tmp_path / "backends.json"
-    known = state.LastKnown(path)
-    assert known.backends() == {}
-    state.save(path, {"web": [backend("one", 1), backend("other", 2)]})
-    assert known.of_host("one") == {"web": [backend("one", 1)]}
-    assert known.backends() is known.backends()
-    state.save(path, {"web": [backend("other", 2)], "api": [backend("other", 3)]})
-    assert known.of_host("one") == {}
-    assert known.of_host("other") == {"web": [backend("other", 2)], "api": [backend("other", 3)]}
+def service(**discovery: Any) -> Service:
+    asked = {"container_port": 8000, "image_name": "local/nodeapp", **discovery}
+    return parse({"services": {"web": {"discovery": asked}}}, "test").services[0]
+
+
+def test_what_changed_in_the_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "last_known.json"
+    file = LastKnownFile(path)
+    assert file.read() == LastKnown()
+    known = LastKnown({"web": [endpoint("one", 1)]}, {"web": {"a": 2.5}}, {"web": "abc"}, {"two": 1.5})
+    last_known.save(path, known)
+    assert file.read() == known
+    assert file.read() is file.read()
+    last_known.save(path, LastKnown({"web": [endpoint("one", 2)]}))
+    assert file.read().endpoints == {"web": [endpoint("one", 2)]}
     path.unlink()
-    assert known.of_host("other") == {}
+    assert file.read() == LastKnown()
+
+
+def test_a_container_is_attributed_only_by_the_selection_that_found_it() -> None:
+    before = service()
+    known = LastKnown({"web": [endpoint("one", 1), endpoint("two", 2)]}, selections={"web": selection(before)})
+    assert known.attributed("one", [before]) == {"web": {"1" * 64}}
+    for other in ({"image_name": "local/other"}, {"allowed_images": ["local/nodeapp"]}, {"network": "shop"}):
+        assert known.attributed("one", [service(**other)]) == {}
+    # What does not select is free to change.
+    assert known.attributed("two", [service(container_port=8001)]) == {"web": {"2" * 64}}
+
+
+def test_what_has_left_its_service_is_not_attributed() -> None:
+    wanted, one = service(), endpoint("one", 1)
+    left = {"web": {one.server_name(with_host=True): 1.0}}
+    assert LastKnown({"web": [one]}, left, {"web": selection(wanted)}).attributed("one", [wanted]) == {}

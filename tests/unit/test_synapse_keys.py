@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 from dockmaster import sync
+from dockmaster.config.file import load
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.errors import SettingsError
-from dockmaster.haproxy.config import context, render
 from dockmaster.haproxy.servers import by_service
-from dockmaster.model import Backend
-from dockmaster.settings import Settings, parse
-from dockmaster.settings_file import load
+from dockmaster.haproxy.template import context, render
+from dockmaster.model.endpoint import Endpoint
+from findings import finds
 from test_rendering import accepted
 
-ONE = Backend("localhost", "1" * 64, "127.0.0.1", 49001, "app-1", "local/nodeapp")
-TWO = Backend("localhost", "2" * 64, "127.0.0.1", 49002, "app-2", "local/nodeapp")
+ONE = Endpoint("localhost", "1" * 64, "127.0.0.1", 49001, "app-1", "local/nodeapp")
+TWO = Endpoint("localhost", "2" * 64, "127.0.0.1", 49002, "app-2", "local/nodeapp")
 
 
 def settings(haproxy: dict[str, Any], top: dict[str, Any] | None = None, **service: Any) -> Settings:
@@ -36,7 +38,7 @@ def settings(haproxy: dict[str, Any], top: dict[str, Any] | None = None, **servi
     return parse({"services": {"web": one}, "haproxy": {"defaults": times, **(top or {})}}, "test")
 
 
-def text(wanted: Settings, template: str, *backends: Backend) -> str:
+def text(wanted: Settings, template: str, *backends: Endpoint) -> str:
     return render(template, context(wanted, by_service(wanted, {"web": backends}), template))
 
 
@@ -166,9 +168,9 @@ def test_a_disabled_service_is_left_out() -> None:
     assert settings({"port": 80, "disabled": True}).services == ()
 
 
-def passed(wanted: Settings, template: str, *found: Backend) -> list[str]:
-    report = sync.one_pass(wanted, template, lambda _: sync.Found({"web": found}))
-    return [one.address for one in report.backends["web"]]
+def passed(wanted: Settings, template: str, *found: Endpoint) -> list[str]:
+    report = sync.run(wanted, template, finds(wanted, {"web": found}))
+    return [one.address for one in report.endpoints["web"]]
 
 
 def test_default_servers_serve_while_none_is_found(folder: Path, template: str) -> None:
@@ -186,8 +188,8 @@ def test_method_base_has_default_servers_only(folder: Path, template: str) -> No
     top = {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")}
     default = [{"host": "127.0.0.9", "port": 80}]
     wanted = settings({"port": 8080}, top, default_servers=default, discovery={"method": "base"})
-    report = sync.one_pass(wanted, template)
-    assert [one.address for one in report.backends["web"]] == ["127.0.0.9:80"]
+    report = sync.run(wanted, template)
+    assert [one.address for one in report.endpoints["web"]] == ["127.0.0.9:80"]
 
 
 def test_previous_backends_stay_only_where_they_are_asked_to(folder: Path, template: str) -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster import touched
+from dockmaster.state import changed_servers as touched
 
 
 def test_who_asks_hears_of_what_was_changed_since(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from dockmaster import sync, touched
+from dockmaster import sync
 from dockmaster.errors import Busy
 from dockmaster.lock import folder_locked
+from dockmaster.state import changed_servers as touched
 from waiting import until
 from watching import Watched, container_id
 

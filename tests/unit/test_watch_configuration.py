@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from dockmaster import draining, requested
+from dockmaster.state import stopping as draining
+from dockmaster.state import sync_request as requested
 from waiting import until
 from watching import Watched
 
@@ -28,6 +29,8 @@ def test_a_wrong_configuration_is_told_once_and_the_one_before_stays(watching: W
 
 def test_a_changed_configuration_is_taken_up_and_a_pass_is_asked_for(watching: Watched) -> None:
     requested.take(watching.settings.haproxy.run_directory)
+    # Nothing takes their place: they serve for as long as requests under way may last.
+    watching.plain["haproxy"]["drain_timeout"] = 1
     watching.service["discovery"]["container_port"] = 8001
     watching.write()
     watching.said("configuration=changed", "services=1")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dockmaster import requested
 from dockmaster.haproxy import process
-from dockmaster.watch import watcher
+from dockmaster.state import sync_request as requested
+from dockmaster.watch import session
 from waiting import until
 from watching import Watched, container_id
 
@@ -19,7 +19,7 @@ Start = Callable[[], None]
 
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "LOOK", 0.2)
+    monkeypatch.setattr(session, "LOOK", 0.2)
 
 
 def test_after_a_reload_what_runs_is_soon_what_the_simulated_host_says(watching: Watched) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from docker_api import simulated_docker
-from dockmaster import remembered, state, status
+from dockmaster import status
+from dockmaster.state import history as remembered
+from dockmaster.state import last_known as state
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 from watching import Watched, container_id, entry
@@ -96,13 +98,13 @@ def test_a_simulated_host_that_hangs_keeps_its_servers_and_is_taken_up_again(
     around.begin(start_haproxy, 1)
     around.api.status = 500
     around.api.say(None)
-    around.said("docker_host=localhost", "state=unknown", "status 500")
+    around.said("source=localhost", "state=unreachable", "status 500")
     assert around.told(1) == "ready"
     around.run(2)
     around.api.status = 200
     around.up(1, 2)
-    around.said("docker_host=localhost", "state=answers")
-    assert len([line for line in around.log if "state=unknown" in line]) == 1
+    around.said("source=localhost", "state=answers")
+    assert len([line for line in around.log if "state=unreachable" in line]) == 1
 
 
 def test_a_host_that_is_silent_at_the_start_keeps_what_was_last_known_of_it(
@@ -128,7 +130,7 @@ def test_a_simulated_host_is_taken_up_soon_after_it_is_back(
     port = free_port()
     around.service["discovery"]["servers"][0]["port"] = port
     web = around.web()
-    state.save(around.settings.haproxy.state_file, {"web": []})
+    state.save(around.settings.haproxy.state_file, state.LastKnown())
     around.write()
     with simulated_docker(port) as before:
         before.containers = [entry(1, web.port)]
@@ -137,7 +139,7 @@ def test_a_simulated_host_is_taken_up_soon_after_it_is_back(
         around.watch()
         around.up(1)
         before.say(CUT)
-    around.said("docker_host=localhost", "state=unknown")
+    around.said("source=localhost", "state=unreachable")
     with simulated_docker(port) as back:
         back.containers = [entry(1, web.port), entry(2, web.port)]
         begun = time.monotonic()

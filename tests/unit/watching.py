@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 from docker_api import SimulatedDocker
 from dockmaster import sync
+from dockmaster.config.file import SettingsFile
+from dockmaster.config.parse import parse
+from dockmaster.config.settings import Settings
 from dockmaster.errors import SourceError
 from dockmaster.haproxy.runtime import Runtime, ServerState
-from dockmaster.settings import Settings, parse
-from dockmaster.settings_file import SettingsFile
-from dockmaster.watch.notify import Notifier
-from dockmaster.watch.watcher import Watcher
+from dockmaster.watch.loop import Watcher
+from dockmaster.watch.systemd import Notifier
 from waiting import until
 from web_server import WebServer, web_server
 
@@ -104,11 +105,11 @@ class Watched:
     def first_pass(self) -> sync.Report:
         """What is there before the watcher."""
         self.write()
-        return sync.one_pass(self.settings, self._template)
+        return sync.run(self.settings, self._template)
 
     def sync(self) -> sync.Report:
         """A pass."""
-        return sync.one_pass(self.settings, self._template)
+        return sync.run(self.settings, self._template)
 
     def watch(self, notifier: Notifier | None = None, ready: bool = True) -> Watcher:
         """Begin to watch, and wait until everything was looked at once."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import files
+from ..config.settings import HAProxySettings
 from ..errors import ReloadFailed, RuntimeApiError, RuntimeApiSilent
-from ..settings import HAProxySettings
 from . import process
-from .changes import DELETED, Change, changes, delete, leave, unwanted
-from .config import MANAGED
+from .commands import DELETED, Change, changes, delete, leave
 from .runtime import MAINT, Running, Runtime
 from .servers import Key, Server
+from .template import MANAGED
 
 NONE = "none"
 WRITE = "write"
@@ -32,18 +32,21 @@ class Wanted:
     Attributes:
         text: the whole file.
         structure: the digest in it, of all but the servers.
-        servers: those that it has.
-        sections: names of the sections that are ours.
-        in_doubt: servers that get no new traffic for now; they are not in the file, and stay in HAProxy.
+        servers: those that it has: they are to serve.
+        wanted: what is wanted of each server of ours, ``serve``, ``drain``, ``leave`` or ``remove``; HAProxy's other
+            servers are left alone.
         spared: servers that the watcher has changed since Docker was asked: they stay as they are.
     """
 
     text: str
     structure: str
     servers: Mapping[Key, Server]
-    sections: frozenset[str]
-    in_doubt: frozenset[Key] = frozenset()
+    wanted: Mapping[Key, str]
     spared: frozenset[Key] = frozenset()
+
+    def leaves(self, key: Key) -> bool:
+        """Whether a server is on its way out, or out."""
+        return self.wanted.get(key) in ("leave", "remove")
 
 
 @dataclass(frozen=True)
@@ -112,13 +115,13 @@ def plan(settings: HAProxySettings, wanted: Wanted, now: Running | None, *, rene
         return Plan(RELOAD, before)
     if renew:
         return Plan(RELOAD, before, reason="new servers that stay down are checked as the file says")
-    dead = [state for state in unwanted(wanted.servers, wanted.sections, now) if state.admin == MAINT]
+    dead = [state for key, state in now.servers.items() if state.admin == MAINT and wanted.leaves(key)]
     if len(dead) > settings.dead_servers and not now.deletes:
         return Plan(RELOAD, before, reason=f"{len(dead)} servers that are gone are dropped")
     try:
         todo = [
             change
-            for change in changes(wanted.servers, wanted.sections, now, settings.drain_timeout, wanted.in_doubt)
+            for change in changes(wanted.wanted, wanted.servers, now, settings.drain_timeout)
             if change.server not in wanted.spared
         ]
     except RuntimeApiError as error:
@@ -244,9 +247,9 @@ def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_time
             continue
         done.append(change)
     # What has no request under way need not wait for the next pass.
-    leaving = {change.server for change in todo if change.server not in wanted.servers}
+    leaving = {change.server for change in todo if wanted.leaves(change.server)}
     for section in {section for section, _ in leaving}:
-        for state in runtime.servers(section, leaving - wanted.in_doubt):
+        for state in runtime.servers(section, leaving):
             if last := leave(state, drain_timeout=drain_timeout):
                 runtime.change(last.commands)
                 done.append(last)

@@ -11,8 +11,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..config.settings import HAProxySettings
 from ..errors import ConfigRefused, ReloadFailed, RuntimeApiError
-from ..settings import HAProxySettings
 from .runtime import Runtime
 
 CHECK_TIMEOUT = 60.0

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import RuntimeApiError, RuntimeApiSilent
-from ..model import joined
+from ..model.endpoint import joined
 from .servers import Key
 
 _MAX_ANSWER = 64 * 1024 * 1024

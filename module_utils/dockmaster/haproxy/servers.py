@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..model import Backend, joined
-from ..settings import Service, Settings
+from ..config.settings import Service, Settings
+from ..model.endpoint import Endpoint, joined
 
 Key = tuple[str, str]
 """Section and name of a server."""
@@ -67,12 +67,12 @@ class Server:
         return "check" in (self.at_run_time or self.options).split()
 
 
-def key_of(service: Service, backend: Backend) -> Key:
+def key_of(service: Service, backend: Endpoint) -> Key:
     """Section and name of the server that a backend is."""
     return service.proxy.backend_name, backend.server_name(with_host=service.named_with_host)
 
 
-def servers_of(settings: Settings, service: Service, backends: Sequence[Backend]) -> Iterator[Server]:
+def servers_of(settings: Settings, service: Service, backends: Sequence[Endpoint]) -> Iterator[Server]:
     """The servers of a service, in the order of the file."""
     inherited = " ".join(_defaults(settings, service))
     for backend in sorted(backends, reverse=service.proxy.backend_order == "desc"):
@@ -81,7 +81,35 @@ def servers_of(settings: Settings, service: Service, backends: Sequence[Backend]
         yield Server(section, name, backend.host, backend.port, options, _at_run_time(f"{inherited} {options}"))
 
 
-def by_service(settings: Settings, backends: Mapping[str, Sequence[Backend]]) -> dict[str, list[Server]]:
+_OURS = re.compile(r"(?:.+_)?[0-9a-f]{12}_[0-9]{1,5}\Z")
+
+
+def is_named_by_us(name: str) -> bool:
+    """Whether a server's name is one that we give to containers."""
+    return _OURS.match(name) is not None
+
+
+def servers_of_the_operator(service: Service) -> frozenset[str]:
+    """Names of the servers that the operator writes into ``listen`` or ``backend`` himself: they are his."""
+    names: set[str] = set()
+    for line in (*service.proxy.listen, *service.proxy.backend):
+        words = line.split()
+        if words[:1] == ["server"] and len(words) > 1:
+            names.add(words[1])
+        elif words[:1] == ["server-template"] and len(words) > 2:
+            first, _, last = words[2].rpartition("-")
+            if last.isdigit() and (first or "1").isdigit():
+                names.update(f"{words[1]}{number}" for number in range(int(first or "1"), int(last) + 1))
+    return frozenset(names)
+
+
+def is_checked(settings: Settings, service: Service) -> bool:
+    """Whether HAProxy checks the health of a service's servers; without that they are usable at once."""
+    words = [*_defaults(settings, service), *service.proxy.server_options.split()]
+    return "check" in words
+
+
+def by_service(settings: Settings, backends: Mapping[str, Sequence[Endpoint]]) -> dict[str, list[Server]]:
     """The servers of every service, by its name."""
     return {
         service.name: list(servers_of(settings, service, backends.get(service.name, ())))
@@ -94,7 +122,7 @@ def by_key(servers: Mapping[str, Sequence[Server]]) -> dict[Key, Server]:
     return {server.key: server for some in servers.values() for server in some}
 
 
-def _options(service: Service, backend: Backend, name: str) -> str:
+def _options(service: Service, backend: Endpoint, name: str) -> str:
     options = service.proxy.server_options
     for word, value in (("%{host}", backend.host), ("%{port}", str(backend.port)), ("%{name}", name)):
         options = options.replace(word, value)

@@ -1,1 +1,1 @@
-"""Where backends come from. Each source gives a snapshot, or says that it cannot answer."""
+"""Sources: who knows endpoints. A source that does not answer is unreachable, never empty."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from testinfra.host import Host
@@ -18,8 +20,8 @@ Refused = Callable[..., str]
 def refused(host: Host, play: Callable[..., str]) -> Refused:
     """Run site.yml, which has to fail before it changes anything; what it printed."""
 
-    def run(**variables: str) -> str:
-        output = play("site.yml", *(f"--extra-vars={name}={value}" for name, value in variables.items()), fails=True)
+    def run(**variables: object) -> str:
+        output = play("site.yml", f"--extra-vars={json.dumps(variables)}", fails=True)
         assert re.search(r"changed=0 .* failed=1", output), output
         assert not host.file("/var/lib/dockmaster").exists
         return " ".join(output.split())
@@ -83,3 +85,53 @@ def another_system(host: Host) -> Iterator[None]:
 @pytest.mark.usefixtures("another_system")
 def test_not_debian_or_a_relative(refused: Refused) -> None:
     assert "but Debian or a relative of it was expected" in refused()
+
+
+def service(discovery: dict[str, Any] | None = None, **haproxy: object) -> dict[str, Any]:
+    found = {"image_name": "local/nodeapp", "container_port": 8000, **(discovery or {})}
+    return {"discovery": found, "haproxy": {"port": 8080, **haproxy}}
+
+
+@pytest.mark.parametrize(
+    ("services", "sentence"),
+    [
+        (
+            {"nodesrv": service({"image_nmae": "local/nodeapp"})},
+            "dockmaster_services.nodesrv.discovery.image_nmae: is not a key of this section; did you mean image_name?",
+        ),
+        (
+            {"nodesrv": {"discovery": {"container_prt": 8000}}},
+            "dockmaster_services.nodesrv.discovery.container_prt: is not a key of this section; did you mean "
+            "container_port?",
+        ),
+        (
+            {"nodesrv": service(port="8080")},
+            "dockmaster_services.nodesrv.haproxy.port: '8080': expected a whole number from 1 to 65535",
+        ),
+        (
+            {"nodesrv": service(listen="mode http")},
+            "dockmaster_services.nodesrv.haproxy.listen: 'mode http': expected a list of lines",
+        ),
+        (
+            {"nodesrv": service({"image_name": "local/node app"})},
+            "dockmaster_services.nodesrv.discovery.image_name: 'local/node app': expected an image reference",
+        ),
+        ({"node srv": service()}, "dockmaster_services.node srv: 'node srv': expected a name"),
+        (
+            {"nodesrv": service(), "other": service()},
+            "dockmaster_services.other.haproxy: *:8080 is also the address of services.nodesrv",
+        ),
+    ],
+    ids=["key", "required key", "port", "listen", "image", "name", "address"],
+)
+def test_a_service_that_the_parser_rejects(refused: Refused, services: dict[str, Any], sentence: str) -> None:
+    assert sentence in refused(dockmaster_services=services)
+
+
+def test_an_image_that_no_application_has_is_a_warning(play: Callable[..., str]) -> None:
+    services = {"nodesrv": service({"image_name": "local/nodeap"})}
+    output = play("playbooks/preflight.yml", f"--extra-vars={json.dumps({'dockmaster_services': services})}")
+    assert (
+        "dockmaster_services.nodesrv.discovery.image_name: 'local/nodeap' is the image of no application; "
+        "did you mean local/nodeapp?" in " ".join(output.split())
+    )

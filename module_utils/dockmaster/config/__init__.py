@@ -1,0 +1,1 @@
+"""The configuration: read key by key into types."""

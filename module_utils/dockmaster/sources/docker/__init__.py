@@ -1,0 +1,1 @@
+"""Docker hosts as a source: a list, then events."""

@@ -1,0 +1,1 @@
+"""Files that the processes leave each other."""
