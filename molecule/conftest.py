@@ -28,7 +28,7 @@ LOGS = (
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the host has to say about a test that failed on it."""
+    """Add the logs of the host to the report of a failed test."""
     report = yield
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and host is not None:
@@ -39,8 +39,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-class ByHost(LoadScopeScheduling):  # type: ignore[misc]  # It brings no types.
-    """Tests of one host follow each other; those of another one run meanwhile."""
+class ByHost(LoadScopeScheduling):  # type: ignore[misc]  # It has no types.
+    """Runs the tests of one host one after the other, beside those of other hosts."""
 
     def _split_scope(self, nodeid: str) -> str:
         found = re.search(r"dockmaster-test-[a-z]+", nodeid)
@@ -48,13 +48,13 @@ class ByHost(LoadScopeScheduling):  # type: ignore[misc]  # It brings no types.
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost:
-    """Where tests run side by side, have them do so by host."""
+    """Distribute tests by host if they run in parallel."""
     return ByHost(config, log)
 
 
 @pytest.fixture
 def play(request: pytest.FixtureRequest, host: Host) -> Play:
-    """Run a playbook on the test's host; what it printed. It has to fail where that is expected."""
+    """Run a playbook on the host of the test, and return its output. With ``fails``, it must fail."""
 
     def run(playbook: str, *arguments: str, fails: bool = False) -> str:
         inventory = str(request.config.getoption("ansible_inventory"))
@@ -70,8 +70,8 @@ def play(request: pytest.FixtureRequest, host: Host) -> Play:
 
 @pytest.fixture
 def without_cron(host: Host) -> Iterator[None]:
-    """No passes but those that the test makes."""
-    # The one that is under way as well: "stop" leaves cron's children alone.
+    """Stop cron and the syncs that it runs."""
+    # "stop" leaves running children of cron alone.
     host.check_output("systemctl kill cron && systemctl stop cron")
     yield
     host.check_output("systemctl start cron")
@@ -79,7 +79,7 @@ def without_cron(host: Host) -> Iterator[None]:
 
 @pytest.fixture
 def without_others(host: Host, without_cron: None) -> Iterator[None]:  # noqa: ARG001
-    """Nobody changes anything but the test: no watcher either, and none of the passes that it asks for."""
+    """Stop cron, the watcher and the syncs that it requests: only the test changes anything."""
     units = "dockmaster-sync.path dockmaster-watch"
     host.check_output(f"systemctl stop {units} dockmaster-sync")
     yield
@@ -88,7 +88,7 @@ def without_others(host: Host, without_cron: None) -> Iterator[None]:  # noqa: A
 
 @pytest.fixture
 def third(host: Host) -> Iterator[str]:
-    """Start a container by hand, as the seed does; the short form of its id."""
+    """Start a third container by hand, and return its short id."""
     within(65, lambda: cron_at_work(host))
     container = host.check_output("docker -H tcp://127.0.0.1:4243 run -d -p 8000 local/nodeapp")[:12]
     yield container

@@ -17,7 +17,7 @@ LOGS = (
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:  # noqa: ARG001
-    """Show what the hosts have to say about a test that failed."""
+    """Add the logs of all hosts to the report of a failed test."""
     report = yield
     if report.failed:
         for name in (*BALANCERS, *DOCKER_HOSTS):

@@ -1,4 +1,4 @@
-"""Ask a test host, from inside it."""
+"""Send requests from inside a test host."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from testinfra.host import Host
 
 SERVICE = "http://localhost:8080/"
 LOADED = 4
-"""How much longer things may take on a machine that has much else to do than on a quiet one."""
+"""How many times longer than on a quiet machine things may take on a busy one."""
 
 _CLIENT = (Path(__file__).parent / "client.py").read_text()
 
 
 def get(host: Host, url: str = SERVICE, count: int = 1) -> list[tuple[int, str]]:
-    """Return status and text of so many answers, each on a new connection."""
+    """Return the status and text of each answer; every request has a new connection."""
     output = host.check_output("python3 -c %s get %s %s", _CLIENT, url, str(count))
     return [(status, text) for status, text in json.loads(output)]
 
 
 def containers(host: Host) -> list[str]:
-    """Return which containers answer twelve requests, in order, by their short ids."""
+    """Send twelve requests, and return the short ids of the containers that answer, in order."""
     answers = get(host, count=12)
     assert {status for status, _ in answers} == {200}, answers
     assert all(text.startswith("Hello from ") for _, text in answers), answers
@@ -34,14 +34,14 @@ def containers(host: Host) -> list[str]:
 
 
 def stop(host: Host, container: str) -> dict[str, Any]:
-    """Stop a container under steady clients; what these saw."""
+    """Stop a container under steady clients, and return what they saw."""
     seen: dict[str, Any] = json.loads(host.check_output("python3 -c %s stop %s %s", _CLIENT, SERVICE, container))
     return seen
 
 
 @contextmanager
 def steady(host: Host) -> Iterator[dict[str, Any]]:
-    """Steady clients while the block lasts, on new connections and on a kept one; then, what they saw."""
+    """Run clients during the block, on new connections and on a kept one. Yields what they saw, filled at the end."""
     file = "/tmp/steady-clients-end"
     host.check_output("rm -f %s %s.begun", file, file)
     seen: dict[str, Any] = {}
@@ -52,7 +52,7 @@ def steady(host: Host) -> Iterator[dict[str, Any]]:
     thread = threading.Thread(target=ask)
     thread.start()
     try:
-        # What happens now happens to them.
+        # From here on the clients notice everything.
         within(10, lambda: host.file(f"{file}.begun").exists)
         yield seen
     finally:
@@ -62,7 +62,7 @@ def steady(host: Host) -> Iterator[dict[str, Any]]:
 
 
 def within(seconds: float, condition: Callable[[], bool]) -> None:
-    """Wait for a condition, for so many seconds at the most on a quiet machine."""
+    """Wait for a condition, at most this many seconds on a quiet machine."""
     seconds *= LOADED
     deadline = time.monotonic() + seconds
     while not condition():
@@ -71,5 +71,5 @@ def within(seconds: float, condition: Callable[[], bool]) -> None:
 
 
 def cron_at_work(host: Host) -> bool:
-    """Whether the process that cron starts at the full minute is there."""
+    """Whether the process runs that cron starts every minute."""
     return "/dockmaster-cron.lock" in host.check_output("lslocks --noheadings --output PATH")

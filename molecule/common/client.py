@@ -1,10 +1,11 @@
-"""Ask a service from inside a test host; what happened goes to standard output as JSON.
+"""Send requests to a service from inside a test host, and print the result as JSON.
 
-client.py get URL COUNT             the status and text of each of so many answers
-client.py stop URL CONTAINER        a request every 20 ms while the container is stopped, on new connections and on
-                                    a kept one, until it has not answered for a while: requests, failures, seconds
-client.py until URL FILE            the same until the file is there: requests, failures; FILE.begun is there once
-                                    each of them has been answered
+client.py get URL COUNT             prints the status and text of COUNT answers
+client.py stop URL CONTAINER        stops the container while two clients send a request every 20 ms, one on new
+                                    connections and one on a kept connection, until the container has not answered
+                                    for 5 s; prints requests, failures, seconds
+client.py until URL FILE            runs the same clients until FILE exists, and creates FILE.begun once both of them
+                                    have got an answer; prints requests, failures
 """
 
 import http.client
@@ -24,14 +25,14 @@ LONGEST_UNTIL = 900.0
 
 
 def get(connection: http.client.HTTPConnection, path: str) -> tuple[int, str]:
-    """One request; the connection stays open as long as the server likes."""
+    """Send one request; the server decides whether the connection stays open."""
     connection.request("GET", path)
     answer = connection.getresponse()
     return answer.status, answer.read().decode()
 
 
 class Client(threading.Thread):
-    """Asks steadily until it is told to end."""
+    """Sends requests until ``ended`` is set."""
 
     def __init__(self, address: str, path: str, keep: bool, container: str) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class Client(threading.Thread):
         self.seen = 0.0
 
     def run(self) -> None:
-        """Never tries a request again: what a client without patience would see is what counts."""
+        """Send requests, and never repeat one: each failure counts."""
         connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT)
         while not self.ended.wait(INTERVAL):
             self.requests += 1
@@ -88,7 +89,7 @@ def stop(address: str, path: str, container: str) -> dict[str, object]:
 
 
 def until(address: str, path: str, file: Path) -> dict[str, object]:
-    """Ask by two steady clients until the file is there."""
+    """Run two steady clients until the file exists."""
     clients = [Client(address, path, keep, "") for keep in (False, True)]
     for client in clients:
         client.start()
@@ -109,7 +110,7 @@ def until(address: str, path: str, file: Path) -> dict[str, object]:
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     what, url, argument = sys.argv[1:]
     parts = urlsplit(url)
     if what == "until":

@@ -1,4 +1,4 @@
-"""What HAProxy says of its servers, without what differs from one moment to the next."""
+"""What HAProxy reports about its servers, without values that change all the time."""
 
 from __future__ import annotations
 
@@ -20,42 +20,44 @@ _TIMES = {
     "addr_changes",
 }
 _COUNTERS = {"chkfail", "chkdown", "hanafail", "srv_check_health", "check_health"}
-"""How healthy the last checks found it: a new server has to rise once, one of the file may lose a few first."""
+"""Results of the last checks: a server added at run time starts lower than one of the file."""
 
 OF_THE_MOMENT = _IDS | _TIMES | _COUNTERS
 
 _SECONDS = 10.0
-"""For how long at the most it is looked until a check is over."""
+"""At most this long, ``server_values`` waits for the end of a check."""
 
 
 def server_values(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
-    """Each server's values by section and name, from ``show servers state``, ``show stat`` and ``show servers conn``.
+    """Return the values of each server by section and name.
+
+    They come from ``show servers state``, ``show stat`` and ``show servers conn``.
 
     Args:
-        command: sends one command to the runtime socket and returns the answer.
+        command: sends a command to the runtime socket, and returns the answer.
 
     Raises:
-        AssertionError: a check was under way whenever one looked.
+        AssertionError: a check was running every time.
     """
-    values = _looked_at(command)
+    values = _read(command)
     deadline = time.monotonic() + _SECONDS
-    while unclear := {key for key, row in values.items() if _under_way(row)}:
-        assert time.monotonic() < deadline, f"a check is always under way: {sorted(unclear)}"
-        again = _looked_at(command)
+    while unclear := {key for key, row in values.items() if _is_being_checked(row)}:
+        assert time.monotonic() < deadline, f"a check is always running: {sorted(unclear)}"
+        again = _read(command)
         values.update((key, again[key]) for key in unclear)
     return {
         key: {name: value for name, value in row.items() if name not in OF_THE_MOMENT} for key, row in values.items()
     }
 
 
-def _under_way(row: Values) -> bool:
-    """Whether a check is: it has no result then. HAProxy says so by a star, or by the lowest bit of a state."""
+def _is_being_checked(row: Values) -> bool:
+    """Whether a check is running and has no result yet: HAProxy shows a star, or sets the lowest bit of a state."""
     stars = (row["check_status"], row["agent_status"])
     states = (row["srv_check_state"], row["srv_agent_state"])
     return any(status.startswith("*") for status in stars) or any(int(state) & 1 for state in states)
 
 
-def _looked_at(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
+def _read(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
     values: dict[tuple[str, str], Values] = {}
     _, head, *lines = command("show servers state").splitlines()
     names = head.removeprefix("# ").split()
@@ -69,7 +71,7 @@ def _looked_at(command: Callable[[str], str]) -> dict[tuple[str, str], Values]:
     names = head.removeprefix("# ").split()
     for words in filter(None, map(str.split, lines)):
         section, server = words[0].split("/")
-        # The last column is one of each thread.
+        # The last column stands for one column per thread.
         row = dict(zip(names, words, strict=False))
         values[section, server].update(purge_delay=row["purge_delay"], idle_lim=row["idle_lim"])
     return values

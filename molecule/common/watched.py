@@ -1,4 +1,4 @@
-"""Containers with moods on a test host, and what the watcher and HAProxy say of them."""
+"""Start containers that misbehave on a test host, and read what the watcher and HAProxy report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FILE = "/root/moody.js"
 
 
 def start(host: Host, *options: str, **mood: object) -> str:
-    """Start a container of the service with a mood, and return its short id at once."""
+    """Start a container of the service, and return its short id at once. Its environment says how it behaves."""
     host.check_output("printf %%s %s > %s", _APPLICATION, FILE)
     environment = " ".join(f"--env {key}={value}" for key, value in mood.items())
     command = f"docker run --detach --publish 8000 --volume {FILE}:/moody.js {environment} {' '.join(options)}"
@@ -25,7 +25,7 @@ def start(host: Host, *options: str, **mood: object) -> str:
 
 @contextmanager
 def started(host: Host, *options: str, **mood: object) -> Iterator[str]:
-    """A container of the service that gets traffic, for as long as the block lasts; its short id."""
+    """Run a container of the service during the block, from its first request on. Yields its short id."""
     container = start(host, *options, **mood)
     try:
         within(30, lambda: serves(host, container))
@@ -36,31 +36,31 @@ def started(host: Host, *options: str, **mood: object) -> Iterator[str]:
 
 
 def serves(host: Host, container: str) -> bool:
-    """Whether it answers requests to the service."""
+    """Whether a container answers requests to the service."""
     return container in containers(host)
 
 
 def in_haproxy(host: Host, container: str) -> str:
-    """What HAProxy says of its server; the empty string where it has none, or has it out of service."""
-    rows = tell(host, "show stat nodesrv 4 -1").splitlines()
+    """Return HAProxy's status of a server; empty if there is no such server, or if it is in maintenance."""
+    rows = runtime_api(host, "show stat nodesrv 4 -1").splitlines()
     found = [row.split(",")[17] for row in rows if row.startswith("nodesrv,") and container in row]
     return next((status for status in found if status != "MAINT"), "")
 
 
-def tell(host: Host, command: str) -> str:
-    """Say something to HAProxy's runtime socket, which may be about to listen again; its answer."""
+def runtime_api(host: Host, command: str) -> str:
+    """Send a command to HAProxy's runtime socket, and return the answer. HAProxy may just be starting."""
     return str(host.check_output("echo %s | python3 -c %s", command, _SOCKET))
 
 
 def worker(host: Host) -> str:
-    """Process id of HAProxy's worker: another one after a reload."""
-    told = re.search(r"^Pid: (\d+)", tell(host, "show info"), re.MULTILINE)
-    assert told
-    return told[1]
+    """Return the process id of HAProxy's worker, which a reload changes."""
+    found = re.search(r"^Pid: (\d+)", runtime_api(host, "show info"), re.MULTILINE)
+    assert found
+    return found[1]
 
 
 def log(host: Host, since: str) -> list[dict[str, str]]:
-    """The watcher's changes since then, each as its words."""
+    """Return the changes that the watcher has logged since then, as dictionaries."""
     lines = host.check_output(
         "journalctl --sync && journalctl --unit dockmaster-watch --output cat --no-pager --since %s", f"@{since}"
     ).splitlines()
@@ -68,12 +68,12 @@ def log(host: Host, since: str) -> list[dict[str, str]]:
 
 
 def now(host: Host) -> str:
-    """The host's time, as its journal takes it."""
+    """Return the time on the host in the format of its journal."""
     return str(host.check_output("date +%s.%6N"))
 
 
 def agrees(host: Host) -> bool:
-    """Whether Docker and HAProxy say the same, by the command's word."""
+    """Whether ``dockmaster status`` finds that Docker and HAProxy agree."""
     return bool(json.loads(host.run("dockmaster status --json").stdout)["healthy"])
 
 

@@ -1,4 +1,4 @@
-"""Each fault begins with a cluster that is whole; at the end there is a report of all."""
+"""Each fault begins with a cluster that works; a report of all faults comes at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WRITTEN = pytest.StashKey[list[Path]]()
 
 @pytest.fixture(scope="session", autouse=True)
 def reported(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing of an earlier run; at the end, what this one has seen."""
+    """Remove the results of an earlier run, and write the report at the end."""
     for path in RESULTS.glob("*.json"):
         path.unlink()
     (KEPT / "playbooks.log").unlink(missing_ok=True)
@@ -26,7 +26,7 @@ def reported(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say what the faults cost, and where the pictures are."""
+    """Print what the faults cost, and where the report is."""
     for path in config.stash.get(_WRITTEN, []):
         terminalreporter.write_line(str(path))
     for one in report.results():
@@ -34,6 +34,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def all_is_well(reported: None) -> None:  # noqa: ARG001
-    """Whatever happened before is mended."""
+def cluster_works(reported: None) -> None:  # noqa: ARG001
+    """Wait until the cluster has recovered from the test before."""
     within(60, whole)

@@ -1,4 +1,4 @@
-"""An events stream that hears nothing while everything else is asked."""
+"""A stream of events that stays silent while the other tests run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Heard = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(scope="session", autouse=True)
 def heard() -> Iterator[Heard]:
-    """Listen through the gateway of the last Docker host, where nothing happens; what was heard so far."""
+    """Follow the last Docker host, where nothing happens. Returns a function that returns all lines so far."""
     balancer, docker_host = host(BALANCERS[0]), DOCKER_HOSTS[-1]
     balancer.check_output("printf %%s %s > /run/listen.py", PROGRAM.read_text())
     balancer.check_output(

@@ -1,4 +1,4 @@
-"""What a balancer gets by the gateway of a Docker host: a list and events, and nothing else, however it asks."""
+"""A gateway gives a balancer the list of containers and events, and nothing else, whatever it asks for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster import BALANCERS, DOCKER_HOSTS, containers, host
 from endpoints import ALLOWED, ENDPOINTS, QUERIES, TRICKS
 
 DOCKER_HOST = DOCKER_HOSTS[0]
-"""Its engine notes every request that reaches it."""
+"""The engine of this host logs every request."""
 
 CREATE = '{"Image": "local/nodeapp"}'
 JSON = ("Content-Type: application/json", f"Content-Length: {len(CREATE)}")
@@ -118,7 +118,7 @@ EVERYTHING: dict[str, str] = {
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[Mapping[str, Answer]]:
-    """What became of each, asked by a balancer; the engine's state is the same before and after."""
+    """Send every request from a balancer, and return the answers. Check that the engine's state did not change."""
     before = _state()
     since = host(DOCKER_HOST).check_output("date +%s.%6N")
     [container, *_] = containers(DOCKER_HOST)
@@ -148,11 +148,11 @@ def _state() -> list[list[str]]:
 
 def _reached(since: str) -> set[str]:
     """What reached the engine, by its own log, in the form "GET /path"."""
-    told = host(DOCKER_HOST).check_output(
+    log = host(DOCKER_HOST).check_output(
         "journalctl --sync; journalctl --unit docker --output cat --since %s | grep -o 'Calling [A-Z]* [^ \"]*'",
         f"@{since}",
     )
-    return {line.removeprefix("Calling ").partition("?")[0] for line in told.splitlines()}
+    return {line.removeprefix("Calling ").partition("?")[0] for line in log.splitlines()}
 
 
 @pytest.mark.parametrize("name", EVERYTHING)
@@ -165,43 +165,43 @@ def test_pipelined_requests_are_judged_one_by_one(answers: Mapping[str, Answer],
     _, expected = PIPELINED[name]
     statuses = list(answers[name].statuses)
     assert statuses[: len(expected)] == expected, answers[name]
-    # What follows a refusal on its connection may still be answered, if it is allowed.
+    # An allowed request that follows a refused one on the same connection may still be answered.
     rest = [status for status in statuses[len(expected) :] if status != 200]
     assert rest or name == "create behind a version", answers[name]
     assert all(400 <= status < 500 for status in rest), answers[name]
 
 
-def test_nothing_else_reached_the_engine(answers: Mapping[str, Answer]) -> None:
+def test_only_allowed_requests_reach_the_engine(answers: Mapping[str, Answer]) -> None:
     reached = answers["reached"].text.splitlines()
     versions = {line for line in reached if line.split()[1].startswith("/v1.")}
     plain = {f"{line.split()[0]} /{line.split('/', 2)[2]}" if line in versions else line for line in reached}
     assert plain <= {"GET /_ping", "HEAD /_ping", "GET /version", "GET /containers/json", "GET /events"}
-    # It does note them.
+    # The log works.
     assert "GET /version" in plain
 
 
-def test_what_is_allowed_answers() -> None:
+def test_allowed_requests_are_answered() -> None:
     requests = [request(method, path) for method, path in ALLOWED]
     for (method, path), answer in zip(ALLOWED, ask(BALANCERS[0], DOCKER_HOST, requests, BALANCERS_OWN), strict=True):
         assert answer.statuses == [200], (method, path, answer)
 
 
-def test_the_list_is_the_engines() -> None:
+def test_list_comes_from_the_engine() -> None:
     [answer] = ask(BALANCERS[1], DOCKER_HOST, [request("GET", "/containers/json")], BALANCERS_OWN)
     [container, *_] = containers(DOCKER_HOST)
     assert f'"Id":"{container}' in answer.text
 
 
-def test_http_2_is_not_spoken() -> None:
+def test_gateway_does_not_speak_http_2() -> None:
     credentials = Credentials(
-        BALANCERS_OWN.authority, BALANCERS_OWN.certificate, BALANCERS_OWN.key, protocols=("h2", "http/1.1")
+        BALANCERS_OWN.ca, BALANCERS_OWN.certificate, BALANCERS_OWN.key, protocols=("h2", "http/1.1")
     )
     info = request("GET", "/info")
     [answer] = ask(BALANCERS[0], DOCKER_HOST, [info], credentials)
     assert answer.refused, answer
 
 
-def test_the_engine_listens_nowhere_else() -> None:
+def test_engine_listens_on_loopback_only() -> None:
     for docker_host in DOCKER_HOSTS:
         listening = host(docker_host).check_output("ss --no-header --listening --tcp --numeric --processes")
         of_engine = [line.split()[3] for line in listening.splitlines() if '"dockerd"' in line or '"systemd"' in line]
@@ -209,7 +209,7 @@ def test_the_engine_listens_nowhere_else() -> None:
         assert all(one.startswith("127.0.0.1:") for one in of_engine), listening
 
 
-def test_a_balancers_key_is_for_nobody_else() -> None:
+def test_key_of_a_balancer_is_not_readable_by_others() -> None:
     for balancer in BALANCERS:
         key = host(balancer).file(BALANCERS_OWN.key)
         assert key.mode & 0o007 == 0

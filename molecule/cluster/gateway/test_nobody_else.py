@@ -1,4 +1,4 @@
-"""Who is no balancer of this cluster gets nothing from a gateway; who is no Docker host of it is not believed."""
+"""A gateway answers only the balancers of its cluster, and balancers trust only its Docker hosts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pytest
 from asking import BALANCERS_OWN, Credentials, ask, put, request
 from cluster import BALANCERS, CLIENT, DOCKER_HOSTS, host
-from credentials import Authority, foreign, new_key, pem, real
+from credentials import CA, foreign, new_key, pem, real
 
 ALL = [
     request(method, path)
@@ -18,23 +18,23 @@ ALL = [
 
 @pytest.fixture(scope="module")
 def kinds() -> Mapping[str, Credentials | None]:
-    """What a host may come with that is nobody."""
+    """Return the credentials that a stranger may use."""
 
-    def of(name: str, authority: Authority, common: str = BALANCERS[0], **more: int | bool) -> Credentials:
+    def of(name: str, ca: CA, common: str = BALANCERS[0], **more: int | bool) -> Credentials:
         key = new_key()
-        certificate = authority.sign(common, key.public_key(), **more)  # type: ignore[arg-type]
+        certificate = ca.sign(common, key.public_key(), **more)  # type: ignore[arg-type]
         put(CLIENT, f"/run/{name}.key", pem(key))
-        put(CLIENT, f"/run/{name}.crt", pem(certificate) + pem(authority.certificate))
+        put(CLIENT, f"/run/{name}.crt", pem(certificate) + pem(ca.certificate))
         return Credentials(None, f"/run/{name}.crt", f"/run/{name}.key")
 
     return {
-        "nothing, in the clear": None,
+        "no TLS": None,
         "no certificate": Credentials(),
-        "a certificate of its own making": of("own", foreign()),
+        "a certificate of another CA": of("own", foreign()),
         "an expired certificate": of("expired", real(), days_ago=1),
         "a server's certificate": of("server", real(), server=True),
         "a certificate for another host": of("other", real(), DOCKER_HOSTS[1]),
-        "a valid one": of("valid", real()),
+        "a valid certificate": of("valid", real()),
     }
 
 
@@ -42,54 +42,54 @@ def kinds() -> Mapping[str, Credentials | None]:
 @pytest.mark.parametrize(
     "kind",
     [
-        "nothing, in the clear",
+        "no TLS",
         "no certificate",
-        "a certificate of its own making",
+        "a certificate of another CA",
         "an expired certificate",
         "a server's certificate",
     ],
 )
-def test_gets_nothing(kinds: Mapping[str, Credentials | None], kind: str, docker_host: str) -> None:
+def test_stranger_gets_no_answer(kinds: Mapping[str, Credentials | None], kind: str, docker_host: str) -> None:
     for answer in ask(CLIENT, docker_host, ALL, kinds[kind]):
         assert answer.statuses == [], (kind, answer)
         assert "HTTP/" not in answer.text, (kind, answer)
 
 
-def test_a_certificate_of_another_host_gets_refusals(kinds: Mapping[str, Credentials | None]) -> None:
+def test_certificate_of_another_host_is_answered_403(kinds: Mapping[str, Credentials | None]) -> None:
     for answer in ask(CLIENT, DOCKER_HOSTS[0], ALL, kinds["a certificate for another host"]):
         assert answer.statuses == [403], answer
 
 
-def test_the_way_is_open_for_a_certificate_that_is_good(kinds: Mapping[str, Credentials | None]) -> None:
-    """So it was the certificates above that were refused."""
-    [answer] = ask(CLIENT, DOCKER_HOSTS[0], [request("GET", "/version")], kinds["a valid one"])
+def test_valid_certificate_is_answered(kinds: Mapping[str, Credentials | None]) -> None:
+    """This shows that the gateway refused the certificates above, and not the way they were used."""
+    [answer] = ask(CLIENT, DOCKER_HOSTS[0], [request("GET", "/version")], kinds["a valid certificate"])
     assert answer.statuses == [200], answer
 
 
 @pytest.fixture
-def told(request: pytest.FixtureRequest) -> Callable[[str], str]:  # noqa: ARG001
-    """What a balancer says of the Docker hosts with another configuration."""
+def status_with(request: pytest.FixtureRequest) -> Callable[[str], str]:  # noqa: ARG001
+    """Change the configuration by sed, and return what ``dockmaster status`` prints with it."""
 
     def run(change: str) -> str:
         balancer = host(BALANCERS[0])
         balancer.check_output(f"sed {change} /etc/dockmaster/dockmaster.yml > /run/other.yml")
-        environment = f"REQUESTS_CA_BUNDLE={BALANCERS_OWN.authority} CURL_CA_BUNDLE={BALANCERS_OWN.authority}"
+        environment = f"REQUESTS_CA_BUNDLE={BALANCERS_OWN.ca} CURL_CA_BUNDLE={BALANCERS_OWN.ca}"
         return str(balancer.run(f"{environment} dockmaster status --config /run/other.yml").stdout)
 
     return run
 
 
-def test_a_server_with_another_name_is_not_believed(told: Callable[[str], str]) -> None:
+def test_server_with_another_name_is_unreachable(status_with: Callable[[str], str]) -> None:
     one, other = DOCKER_HOSTS[:2]
-    assert f"docker host {one}: answers" in told("''")
-    said = told(f"'s/name: {one}/name: {other}x/'")
-    assert f"docker host {other}x: answers" not in said
-    assert f"problem: Docker host {other}x" in said
+    assert f"docker host {one}: answers" in status_with("''")
+    output = status_with(f"'s/name: {one}/name: {other}x/'")
+    assert f"docker host {other}x: answers" not in output
+    assert f"problem: Docker host {other}x" in output
 
 
-def test_another_authority_is_not_believed(told: Callable[[str], str]) -> None:
+def test_server_of_another_ca_is_unreachable(status_with: Callable[[str], str]) -> None:
     put(BALANCERS[0], "/run/foreign.crt", pem(foreign().certificate))
-    said = told("'s#ca_file: .*#ca_file: /run/foreign.crt#'")
-    assert "not signed by a CA of /run/foreign.crt" in said
+    output = status_with("'s#ca_file: .*#ca_file: /run/foreign.crt#'")
+    assert "not signed by a CA of /run/foreign.crt" in output
     for docker_host in DOCKER_HOSTS:
-        assert f"docker host {docker_host}: last answered" in said
+        assert f"docker host {docker_host}: last answered" in output

@@ -1,4 +1,4 @@
-"""A stream of events that nothing comes on outlasts every time-out."""
+"""A silent stream of events outlasts every time-out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from cluster import BALANCERS, DOCKER_HOSTS, host, property_of
 
 DOCKER_HOST = DOCKER_HOSTS[-1]
 LONG = 600.0
-"""Seconds from which on a time-out is one for streams."""
+"""Time-outs of at least this many seconds are for streams."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def test_it_still_brings_what_happens(heard: Callable[[], list[dict[str, Any]]]) -> None:
+def test_silent_stream_outlasts_short_timeouts_and_still_brings_events(
+    heard: Callable[[], list[dict[str, Any]]],
+) -> None:
     text = host(DOCKER_HOST).file("/etc/dockmaster-gateway/haproxy.cfg").content_string
-    # That of http-keep-alive runs between requests, and not while an answer comes.
+    # timeout http-keep-alive applies between requests, not during an answer.
     found = re.findall(r"timeout (?!http-keep-alive).*?(\d+)(ms|s|m|h|d)\b", text)
     times = [float(number) * _UNITS[unit] for number, unit in found]
     short = max(seconds for seconds in times if seconds < LONG)

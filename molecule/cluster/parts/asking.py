@@ -1,4 +1,4 @@
-"""Ask a gateway from a host of the cluster."""
+"""Send requests to a gateway from a host of the cluster."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _PROGRAM = (Path(__file__).parent / "raw.py").read_text()
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a client has, as paths on its host.
+    """What a client uses for TLS, as paths on its host.
 
     Attributes:
-        authority: whom it trusts; None for everybody.
-        certificate: its own; None for none.
-        key: that one's.
+        ca: the CA that it trusts; None trusts every server.
+        certificate: the client's certificate; None for none.
+        key: the key of the certificate.
         protocols: what it offers by ALPN.
     """
 
-    authority: str | None = None
+    ca: str | None = None
     certificate: str | None = None
     key: str | None = None
     protocols: Sequence[str] = ()
@@ -36,12 +36,12 @@ BALANCERS_OWN = Credentials(f"{TLS}/ca.crt", f"{TLS}/client.crt", f"{TLS}/client
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request.
+    """The answer to a request.
 
     Attributes:
         statuses: of all answers on its connection.
-        text: the beginning of what came.
-        error: why nothing more came, where that was an error.
+        text: the first part of what was received.
+        error: why the connection failed; empty if it did not.
     """
 
     statuses: Sequence[int]
@@ -50,22 +50,22 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether nothing but refusals came: of the request (4xx), of its form (501), or of the connection."""
+        """Whether the gateway refused every request (4xx), its method (501), or the connection."""
         return all(400 <= status < 500 or status == 501 for status in self.statuses)
 
 
 def request(method: str, target: str, *headers: str, body: str = "", version: str = "HTTP/1.1") -> str:
-    """A request on a connection that ends with it."""
+    """Return a request that asks to close the connection."""
     lines = [f"{method} {target} {version}", "Host: docker", "Connection: close", *headers]
     return "\r\n".join([*lines, "", body])
 
 
 def ask(name: str, docker_host: str, requests: Sequence[str], credentials: Credentials | None) -> list[Answer]:
-    """Send each request on a connection of its own from a host to a gateway; without credentials in the clear."""
+    """Send each request on its own connection from a host to a gateway; without credentials, without TLS."""
     tls: dict[str, Any] | None = None
     if credentials:
         tls = {
-            "ca": credentials.authority,
+            "ca": credentials.ca,
             "certificate": credentials.certificate,
             "key": credentials.key,
             "name": docker_host,
@@ -78,7 +78,7 @@ def ask(name: str, docker_host: str, requests: Sequence[str], credentials: Crede
 
 
 def put(name: str, path: str, text: str) -> None:
-    """Write a file on a host, in pieces that a command line takes."""
+    """Write a file on a host, in pieces that fit on a command line."""
     host(name).check_output("rm -f %s", path)
     for start in range(0, len(text), 60000):
         host(name).check_output("umask 077; printf %%s %s >> %s", text[start : start + 60000], path)

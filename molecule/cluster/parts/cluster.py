@@ -1,4 +1,4 @@
-"""The hosts of the cluster, what they say, and the playbooks that are run on them."""
+"""The hosts of the cluster, what they report, and the playbooks that run on them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import testinfra
 import yaml
 from ask import within
 from testinfra.host import Host
-from watched import tell
+from watched import runtime_api
 
 ROOT = Path(__file__).resolve().parents[3]
 INVENTORY = ROOT / "molecule" / "cluster" / "inventory"
 KEPT = ROOT / ".cache" / "molecule-cluster"
-"""What outlives a run: the report, and the log of each playbook."""
+"""Kept after a run: the report and the log of each playbook."""
 
 NAME = "dockmaster-test-"
 BALANCERS = (f"{NAME}lb1", f"{NAME}lb2")
@@ -33,33 +33,33 @@ PLAYBOOK_SECONDS = 1200
 
 @cache
 def host(name: str) -> Host:
-    """One of the hosts, by its whole name."""
+    """Return a host by its full name."""
     return testinfra.get_host(f"docker://{name}")
 
 
 @cache
 def address(name: str) -> str:
-    """Its address on the test network."""
+    """Return the address of a host on the test network."""
     groups = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]
     of_all = [groups["hosts"], *(group["hosts"] for group in groups["children"].values())]
     return str(next(hosts[name]["private_address"] for hosts in of_all if name in hosts))
 
 
 def status(balancer: str) -> dict[str, Any]:
-    """What the command on a balancer says of everything."""
-    told: dict[str, Any] = json.loads(host(balancer).run("dockmaster status --json").stdout)
-    return told
+    """Return what ``dockmaster status`` reports on a balancer."""
+    found: dict[str, Any] = json.loads(host(balancer).run("dockmaster status --json").stdout)
+    return found
 
 
 def source(balancer: str, docker_host: str) -> dict[str, Any]:
-    """What it says of a Docker host."""
+    """Return what a balancer reports about a Docker host."""
     found: dict[str, Any] = next(one for one in status(balancer)["sources"] if one["docker_host"] == docker_host)
     return found
 
 
 def servers(balancer: str, docker_host: str = "") -> dict[str, str]:
-    """HAProxy's word for each of its servers that is not out of service: of a Docker host, or of all."""
-    rows = csv.DictReader(tell(host(balancer), "show stat nodesrv 4 -1").removeprefix("# ").splitlines())
+    """Return HAProxy's status of each server that is not in maintenance: of one Docker host or of all."""
+    rows = csv.DictReader(runtime_api(host(balancer), "show stat nodesrv 4 -1").removeprefix("# ").splitlines())
     return {
         row["svname"]: row["status"]
         for row in rows
@@ -68,7 +68,7 @@ def servers(balancer: str, docker_host: str = "") -> dict[str, str]:
 
 
 def whole(without: str = "") -> bool:
-    """Whether both balancers have a usable server on each Docker host, and hold that all is well."""
+    """Whether the servers of every Docker host are up on both balancers, and ``dockmaster status`` has no problem."""
     expected = [one for one in DOCKER_HOSTS if one != without]
     return all(set(servers(balancer, one).values()) == {"UP"} for balancer in BALANCERS for one in expected) and all(
         status(balancer)["healthy"] for balancer in BALANCERS
@@ -76,17 +76,17 @@ def whole(without: str = "") -> bool:
 
 
 def containers(docker_host: str) -> list[str]:
-    """The short ids of the service's containers that run there."""
+    """Return the short ids of the service's containers on a Docker host."""
     return str(host(docker_host).check_output("docker ps --quiet --filter ancestor=local/nodeapp")).split()
 
 
 def start(docker_host: str) -> str:
-    """Start a container of the service by hand; its short id."""
+    """Start a container of the service by hand, and return its short id."""
     return str(host(docker_host).check_output("docker run --detach --publish 8000 local/nodeapp"))[:12]
 
 
 def remove(docker_host: str, container: str) -> None:
-    """Remove a container at once."""
+    """Kill and remove a container."""
     host(docker_host).check_output("docker rm --force --volumes %s", container)
 
 
@@ -95,8 +95,8 @@ def has(balancer: str, container: str) -> bool:
     return any(container in name and word == "UP" for name, word in servers(balancer).items())
 
 
-def takes_up_changes(docker_host: str, *balancers: str) -> None:
-    """A container that comes there now gets traffic from the balancers, and one that goes gets none."""
+def follow_containers(docker_host: str, *balancers: str) -> None:
+    """Check that the balancers add a new container of a Docker host, and drop it once it is removed."""
     container = start(docker_host)
     try:
         within(20, lambda: all(has(one, container) for one in balancers or BALANCERS))
@@ -106,12 +106,12 @@ def takes_up_changes(docker_host: str, *balancers: str) -> None:
 
 
 def property_of(name: str, unit: str, what: str = "MainPID") -> str:
-    """What systemd says of a unit."""
+    """Return a property of a systemd unit."""
     return str(host(name).check_output("systemctl show --property %s --value %s", what, unit))
 
 
 def play(playbook: str, *arguments: str, inventory: Path = INVENTORY, fails: bool = False) -> str:
-    """Run a playbook on the whole cluster; what it printed. It has to fail where that is expected."""
+    """Run a playbook on the whole cluster, and return its output. With ``fails``, it must fail."""
     command = ["ansible-playbook", "--inventory", str(inventory), *arguments, str(ROOT / playbook)]
     KEPT.mkdir(parents=True, exist_ok=True)
     with (KEPT / "playbooks.log").open("a+") as log:
@@ -126,7 +126,7 @@ def play(playbook: str, *arguments: str, inventory: Path = INVENTORY, fails: boo
 
 
 def inventory(folder: Path, without: Sequence[str] = (), **variables: dict[str, Any]) -> Path:
-    """A copy of the inventory that lacks some hosts, or says more of others (by the last part of the name)."""
+    """Copy the inventory without some hosts, or with more variables of others (by the last part of the name)."""
     whole = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
     for group in whole["all"]["children"].values():
         for name in without:
@@ -141,5 +141,5 @@ def inventory(folder: Path, without: Sequence[str] = (), **variables: dict[str, 
 
 
 def certificates() -> Path:
-    """The folder of the private certificate authority."""
+    """Return the folder of the private CA."""
     return Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "certificates"

@@ -1,4 +1,4 @@
-"""Keys and certificates as an attacker, or somebody with an old one, may have them."""
+"""Keys and certificates that an attacker may have."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DAY = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Authority:
-    """Who signs.
+class CA:
+    """A certificate authority.
 
     Attributes:
-        certificate: its own.
-        key: its private key, of any kind.
+        certificate: the CA's certificate.
+        key: the CA's private key, of any kind.
     """
 
     certificate: x509.Certificate
@@ -32,7 +32,7 @@ class Authority:
     def sign(
         self, name: str, key: CertificatePublicKeyTypes, *, days_ago: int = 0, server: bool = False
     ) -> x509.Certificate:
-        """A certificate for a name: of two days, of which the second ended so many days ago."""
+        """Sign a certificate for a name that is valid now, or that expired some days ago."""
         now = datetime.datetime.now(datetime.UTC) - days_ago * DAY
         usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         return (
@@ -50,16 +50,16 @@ class Authority:
         )
 
 
-def real() -> Authority:
-    """The cluster's own, with its key decrypted."""
+def real() -> CA:
+    """Return the CA of the cluster with its decrypted key."""
     decrypt = ["ansible-vault", "decrypt", "--output", "-", str(certificates() / "ca.key")]
     text = subprocess.run(decrypt, capture_output=True, check=True).stdout
     key = serialization.load_pem_private_key(text, None)
-    return Authority(read(certificates() / "ca.crt"), key)  # type: ignore[arg-type]  # Whatever kind it is, it signs.
+    return CA(read(certificates() / "ca.crt"), key)  # type: ignore[arg-type]  # Every kind of key can sign.
 
 
-def foreign() -> Authority:
-    """Somebody else's, under the same name."""
+def foreign() -> CA:
+    """Return another CA with the same name."""
     key = new_key()
     subject = read(certificates() / "ca.crt").subject
     now = datetime.datetime.now(datetime.UTC)
@@ -74,21 +74,21 @@ def foreign() -> Authority:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return Authority(own, key)
+    return CA(own, key)
 
 
 def read(path: Path) -> x509.Certificate:
-    """A certificate of a file."""
+    """Read a certificate from a file."""
     return x509.load_pem_x509_certificate(path.read_bytes())
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A private key."""
+    """Return a new private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def pem(what: x509.Certificate | ec.EllipticCurvePrivateKey) -> str:
-    """As text."""
+    """Return a certificate or a key as PEM text."""
     if isinstance(what, x509.Certificate):
         return what.public_bytes(serialization.Encoding.PEM).decode()
     return what.private_bytes(

@@ -1,6 +1,6 @@
-"""Everything that Docker's API has, as (method, path), and ways to ask for it that look like something else.
+"""Every endpoint of Docker's API as (method, path), and paths that try to disguise one.
 
-ID is a container's, IMAGE an image's name.
+ID stands for the id of a container, IMAGE for the name of an image.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ POST /auth /session /grpc /system/prune
 ENDPOINTS = [(line.split()[0], path) for line in _ENDPOINTS.strip().splitlines() for path in line.split()[1:]]
 
 TRICKS = [
-    # Not what is allowed, though it may become that, or come from that.
+    # Not allowed, but these may be normalized to an allowed path, or from one.
     "//containers/json",
     "/containers//json",
     "/v1.41//containers/json",
@@ -138,7 +138,7 @@ TRICKS = [
 ]
 
 QUERIES = [
-    # Sizes cost the engine a walk through every container's files; whatever is long is no filter of ours.
+    # With size, the engine walks through the files of every container. Dockmaster's own filters are never this long.
     "/containers/json?size=1",
     "/containers/json?size=true",
     "/containers/json?size=T",

@@ -1,4 +1,4 @@
-"""A fault under the steady client: what it cost, and how long everything took to follow."""
+"""Cause a fault while the steady client runs: what it costs, and how long the cluster takes to follow."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _UNIT = "steady"
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a fault may cost, and why it is not nothing.
+    """What a fault may cost, and why.
 
     Attributes:
-        requests: lost requests of any method.
-        posts: lost POSTs beyond those.
-        why: the reason; empty where nothing may be lost.
+        requests: how many requests of any method may be lost.
+        posts: how many POSTs may be lost besides those.
+        why: the reason; empty if nothing may be lost.
     """
 
     requests: int = 0
@@ -40,13 +40,13 @@ NOTHING = Allowed()
 
 @dataclass
 class Mark:
-    """Something that happened.
+    """An entry of the timeline.
 
     Attributes:
         at: when, in seconds since 1970.
-        kind: ``injected``, ``followed`` (the cluster did what it had to) or ``undone``.
-        what: in words.
-        after: seconds since the injection or the undoing before it; None for those two.
+        kind: ``injected``, ``followed`` (the cluster reacted as it should) or ``undone``.
+        what: what happened.
+        after: for ``followed``, seconds since the last injection or undoing; otherwise None.
     """
 
     at: float
@@ -61,9 +61,9 @@ class Fault:
 
     Attributes:
         name: what breaks.
-        allowed: what that may cost.
-        marks: what happened, in order.
-        seen: the client's lines.
+        allowed: what it may cost.
+        marks: the timeline, in order.
+        seen: the lines of the client.
     """
 
     name: str
@@ -72,43 +72,43 @@ class Fault:
     seen: list[dict[str, Any]] = field(default_factory=list)
 
     def inject(self, what: str) -> None:
-        """Now it breaks."""
+        """Mark that something breaks now."""
         self.marks.append(Mark(time.time(), "injected", what))
 
     def undo(self, what: str) -> None:
-        """Now it is mended."""
+        """Mark that it is repaired now."""
         self.marks.append(Mark(time.time(), "undone", what))
 
     def await_(self, what: str, seconds: float, condition: Callable[[], bool]) -> None:
-        """Wait until the cluster has followed, for so many seconds at the most, and mark how long it took."""
+        """Wait until the cluster has followed, at most this many seconds, and mark how long it took."""
         within(seconds, condition)
         since = next(mark.at for mark in reversed(self.marks) if mark.kind != "followed")
         now = time.time()
         self.marks.append(Mark(now, "followed", what, round(now - since, 2)))
 
     def served_by(self, docker_host: str, seconds: float = 1.0) -> int:
-        """Requests that a Docker host has answered within the last seconds that the client has booked."""
+        """Return how many requests a Docker host has answered in the last seconds that the client has counted."""
         lines = [line for line in _lines() if "served" in line and "t" in line]
         recent = [line for line in lines if line["t"] >= lines[-1]["t"] - seconds]
         return sum(of_host(line)[docker_host] for line in recent)
 
     @property
     def asked(self) -> int:
-        """Requests in all."""
+        """How many requests were sent."""
         return int(self.seen[-1]["asked"])
 
     @property
     def lost(self) -> list[dict[str, Any]]:
-        """Requests that were lost."""
+        """The requests that were lost."""
         return [line for line in self.seen if line.get("outcome") == "lost"]
 
     @property
     def moved(self) -> int:
-        """Requests for which a balancer took no connection, and another one served."""
+        """How many requests the other balancer served because the first one accepted no connection."""
         return int(self.seen[-1].get("moved", 0))
 
     def judge(self) -> None:
-        """No more was lost than may be, and the client did count."""
+        """Check that no more requests were lost than allowed, and that the client counted all of them."""
         end = self.seen[-1]
         assert end["open"] == 0, end
         assert end["asked"] == sum(end.get(outcome, 0) for outcome in ("served", "moved", "lost")), end
@@ -121,27 +121,27 @@ class Fault:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return everything as plain data."""
         return {**asdict(self), "asked": self.asked, "lost": len(self.lost), "moved": self.moved}
 
 
 @contextmanager
 def fault(name: str, allowed: Allowed = NOTHING, serving: Sequence[str] = DOCKER_HOSTS) -> Iterator[Fault]:
-    """The steady client asks both balancers while the block lasts; then what it saw is judged and kept.
+    """Run the steady client against both balancers during the block, then judge and keep what it saw.
 
     Args:
         name: what breaks.
-        allowed: what that may cost.
-        serving: the Docker hosts that serve before it.
+        allowed: what it may cost.
+        serving: the Docker hosts that serve before the fault.
     """
     one = Fault(name, allowed)
     _begin()
     try:
         within(20, lambda: _steady(one, serving))
         yield one
-        # What comes after is to be seen, too: a second of service by all who serve.
+        # The timeline also shows the second after the end.
         last = time.time()
-        within(20, lambda: _booked_since(last) >= 1.0)
+        within(20, lambda: _counted_since(last) >= 1.0)
     finally:
         _end()
         one.seen = _lines()
@@ -150,7 +150,7 @@ def fault(name: str, allowed: Allowed = NOTHING, serving: Sequence[str] = DOCKER
 
 
 def of_host(line: dict[str, Any]) -> Counter[str]:
-    """Requests of an interval by the Docker host that served them."""
+    """Return how many requests each Docker host served in an interval."""
     counted: Counter[str] = Counter()
     for served in line["served"].values():
         for server, count in served.items():
@@ -159,7 +159,7 @@ def of_host(line: dict[str, Any]) -> Counter[str]:
 
 
 def short(name: str) -> str:
-    """A host as people call it."""
+    """Return the name of a host without its prefix."""
     return name.removeprefix(NAME)
 
 
@@ -172,13 +172,13 @@ def _begin() -> None:
 
 
 def _steady(one: Fault, serving: Sequence[str]) -> bool:
-    """Whether every Docker host has served within the last second, and nothing was lost."""
+    """Whether every Docker host has served within the last second, and no request was lost."""
     lines = _lines()
     assert not any(line.get("outcome") == "lost" for line in lines), f"lost before the fault {one.name}: {lines}"
     return len(lines) >= 4 and all(one.served_by(docker_host) for docker_host in serving)
 
 
-def _booked_since(at: float) -> float:
+def _counted_since(at: float) -> float:
     return sum((line["seconds"] for line in _lines() if line.get("t", 0.0) >= at and "seconds" in line), 0.0)
 
 
@@ -190,7 +190,7 @@ def _end() -> None:
 
 def _lines() -> list[dict[str, Any]]:
     text = host(CLIENT).run("cat %s/seen.jsonl", _FOLDER).stdout
-    # The last line may be half written.
+    # The last line may be incomplete.
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 

@@ -1,6 +1,6 @@
-"""Listen to the events of a Docker host through its gateway, run on a balancer: listen.py FILE ADDRESS PORT NAME.
+"""Follow the events of a Docker host through its gateway. Runs on a balancer: listen.py FILE ADDRESS PORT NAME.
 
-FILE gets a line for each piece that comes ({"after": seconds, "text"}), and one at the end of the stream.
+FILE gets a line for each chunk ({"after": seconds, "text"}), and one for the end of the stream.
 """
 
 import http.client
@@ -15,12 +15,12 @@ LONGEST = 900.0
 
 
 class Named(http.client.HTTPSConnection):
-    """A connection to an address whose certificate has a name."""
+    """A connection to an address that checks the certificate for a name."""
 
     name = ""
 
     def connect(self) -> None:
-        """Connect, and ask for that name."""
+        """Connect, and check the name."""
         http.client.HTTPConnection.connect(self)
         context = ssl.create_default_context(cafile=f"{FOLDER}/ca.crt")
         context.load_cert_chain(f"{FOLDER}/client.crt", f"{FOLDER}/client.key")
@@ -28,7 +28,7 @@ class Named(http.client.HTTPSConnection):
 
 
 def main() -> None:
-    """Listen until the stream ends."""
+    """Follow the stream until it ends."""
     file, address, port, name = sys.argv[1:]
     began = time.monotonic()
     connection = Named(address, int(port), timeout=LONGEST)

@@ -1,8 +1,8 @@
-"""Ask a gateway whatever one likes, run on a test host: raw.py FILE.
+"""Send raw requests to a gateway. Runs on a test host: raw.py FILE.
 
-FILE is JSON: "address" and "port"; "tls": null for none, or "ca", "certificate", "key" (paths, or null), "name" (the
-server's) and "protocols" (for ALPN); "requests": what is sent, each on a connection of its own, a byte a character.
-To standard output, for each: "statuses" (of every answer), "text" (the beginning of what came), "error".
+FILE is JSON: "address" and "port"; "tls": null for none, or "ca", "certificate", "key" (paths, or null), "name" (of the
+server) and "protocols" (for ALPN); "requests": texts that are sent byte by byte, each on its own connection.
+For each request it prints "statuses" (of every answer), "text" (the first part of what was received) and "error".
 """
 
 import contextlib
@@ -22,7 +22,7 @@ STATUS = re.compile(rb"HTTP/[0-9.]+ ([0-9]{3})")
 
 
 def context(tls: dict[str, object]) -> ssl.SSLContext:
-    """Who the client is, and whom it trusts: everybody where there is no authority."""
+    """Return the TLS context of the client. Without a CA, it trusts every server."""
     made = ssl.create_default_context(cafile=str(tls["ca"])) if tls["ca"] else ssl.create_default_context()
     if not tls["ca"]:
         made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
@@ -35,7 +35,7 @@ def context(tls: dict[str, object]) -> ssl.SSLContext:
 
 
 def received(connection: socket.socket) -> bytes:
-    """What comes, until it is closed or silent."""
+    """Receive until the connection is closed or silent."""
     data, deadline = b"", time.monotonic() + LONGEST
     while len(data) < MOST and time.monotonic() < deadline:
         connection.settimeout(AFTERWARDS if data else SILENT)
@@ -50,12 +50,12 @@ def received(connection: socket.socket) -> bytes:
 
 
 def ask(address: tuple[str, int], tls: dict[str, object] | None, request: str) -> dict[str, object]:
-    """One connection."""
+    """Send one request on a new connection."""
     data, error = b"", ""
     try:
         with socket.create_connection(address, timeout=SILENT) as connection:
             secured = context(tls).wrap_socket(connection, server_hostname=str(tls["name"])) if tls else connection
-            # It may refuse before it has heard all of it; its answer is there all the same.
+            # The gateway may answer and close before it has read everything.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 secured.sendall(request.encode("latin-1"))
             data = received(secured)
@@ -66,7 +66,7 @@ def ask(address: tuple[str, int], tls: dict[str, object] | None, request: str) -
 
 
 def main() -> None:
-    """Do what the file says."""
+    """Send all requests of the file."""
     plan = json.loads(Path(sys.argv[1]).read_text())
     address = (plan["address"], plan["port"])
     print(json.dumps([ask(address, plan["tls"], request) for request in plan["requests"]]))

@@ -1,20 +1,20 @@
-"""A steady client, run on the client host: steady.py FOLDER URL...
+"""A steady client. Runs on the client host: steady.py FOLDER URL...
 
-It asks each URL RATE times a second until FOLDER/end is there, whatever becomes of the requests before. One request in
-two is on a new connection, the others on connections that are kept; one in four is a POST, in either kind.
+It sends RATE requests a second to each URL until FOLDER/end exists, and never waits for earlier requests. Half of the
+requests use new connections, the others kept ones; of each half, one request in four is a POST.
 
-- **served**: a complete answer 200 within PATIENCE seconds. What it costs is in the figures, not in the outcome.
-- **moved**: the balancer took no connection, nothing was sent, and another balancer served. A client that knows both
-  addresses (two A records, a virtual IP) does the same.
-- **lost**: everything else: any other status, a connection cut once the request was on it, no answer in time. No
+- **served**: a complete answer 200 within PATIENCE seconds, however slow.
+- **moved**: the balancer accepted no connection, so nothing was sent, and the other balancer served the request. A
+  client that knows both addresses (two A records, a virtual IP) does the same.
+- **lost**: everything else: another status, a connection that broke after the request was sent, no answer in time. No
   request is sent twice.
 
-A kept connection that the balancer has closed while nothing was on it is not used again: that loses nothing.
+A kept connection that the balancer has closed between two requests is not used again; this loses nothing.
 
 FOLDER/seen.jsonl gets a line for each INTERVAL ({"t", "seconds", "served": {balancer: {server: count}}, "moved",
 "lost", "posts_lost", "slowest"}), one for each request that was not served ({"t", "id", "outcome", "balancer",
-"method", "kept", "error", "after"}), and at the end {"end", "asked", "served", "moved", "lost", "open"}; t in seconds
-since 1970.
+"method", "kept", "error", "after"}), and at the end {"end", "asked", "served", "moved", "lost", "open"}; t is in
+seconds since 1970.
 """
 
 import http.client
@@ -36,29 +36,29 @@ BODY = b"steady"
 SERVED_BY = "X-Served-By"
 
 
-class NotTaken(Exception):
-    """The balancer took no connection: nothing was sent."""
+class NotAccepted(Exception):
+    """The balancer accepted no connection, so nothing was sent."""
 
 
 class Balancer:
-    """One balancer, and the kept connections to it that nothing is on."""
+    """One balancer, and the idle kept connections to it."""
 
     def __init__(self, address: str, path: str) -> None:
         self.address, self.path = address, path
         self.idle: list[http.client.HTTPConnection] = []
 
     def connect(self) -> http.client.HTTPConnection:
-        """A new connection."""
+        """Open a new connection."""
         connection = http.client.HTTPConnection(self.address, timeout=CONNECT)
         try:
             connection.connect()
         except OSError as error:
-            raise NotTaken(repr(error)) from None
+            raise NotAccepted(repr(error)) from None
         connection.sock.settimeout(PATIENCE)
         return connection
 
     def kept(self) -> http.client.HTTPConnection:
-        """A connection on which nothing is, and which the balancer has not closed meanwhile; a new one without."""
+        """Return an idle connection that the balancer has not closed, or else a new one."""
         while self.idle:
             connection = self.idle.pop()
             if connection.sock and not select.select([connection.sock], [], [], 0)[0]:
@@ -68,7 +68,7 @@ class Balancer:
 
 
 class Client:
-    """Asks all balancers, and books what happens."""
+    """Sends requests to all balancers, and counts what happens."""
 
     def __init__(self, balancers: list[Balancer], seen: Path) -> None:
         self.balancers = balancers
@@ -77,26 +77,26 @@ class Client:
         self.asked, self.moved, self.lost, self.posts_lost, self.slowest = 0, 0, 0, 0, 0.0
         self.totals: Counter[str] = Counter()
         self.served: dict[str, Counter[str]] = {}
-        self.under_way = 0
+        self.open = 0
 
     def ask(self, number: int, balancer: Balancer) -> None:
-        """One request; the second of two on a kept connection, one of four a POST."""
+        """Send one request. Every second one uses a kept connection; one in four is a POST."""
         kept, method = number % 2 == 1, "POST" if number % 8 in (2, 5) else "GET"
         began, wall = time.monotonic(), time.time()
         outcome, served, error, by = "served", balancer, "", ""
         try:
             try:
                 connection = balancer.kept() if kept else balancer.connect()
-            except NotTaken as not_taken:
-                outcome, error = "moved", str(not_taken)
+            except NotAccepted as not_accepted:
+                outcome, error = "moved", str(not_accepted)
                 served = next(one for one in self.balancers if one is not balancer)
                 connection = served.connect()
             by = self.on(connection, served, method, number, kept)
-        except (NotTaken, OSError, http.client.HTTPException, ValueError) as problem:
+        except (NotAccepted, OSError, http.client.HTTPException, ValueError) as problem:
             outcome, error = "lost", repr(problem)
         after = time.monotonic() - began
         with self.lock:
-            self.under_way -= 1
+            self.open -= 1
             self.totals[outcome] += 1
             self.slowest = max(self.slowest, after)
             if outcome == "lost":
@@ -114,7 +114,7 @@ class Client:
     def on(
         self, connection: http.client.HTTPConnection, balancer: Balancer, method: str, number: int, kept: bool
     ) -> str:
-        """One request on a connection; who served it. Raises ValueError for an answer that is not the service's."""
+        """Send a request on a connection, and return which server answered. Raises ValueError for a wrong answer."""
         body = BODY if method == "POST" else None
         try:
             connection.request(method, balancer.path, body, {"X-Request-ID": str(number)})
@@ -133,11 +133,11 @@ class Client:
         return answer.headers[SERVED_BY] or "?"
 
     def write(self, **line: object) -> None:
-        """A line of the file."""
+        """Write a line of the file."""
         self.file.write(json.dumps(line) + "\n")
 
-    def book(self, began: float, seconds: float) -> None:
-        """The line of an interval."""
+    def count(self, began: float, seconds: float) -> None:
+        """Write the line of an interval."""
         with self.lock:
             self.write(
                 t=began, seconds=seconds, served=self.served, moved=self.moved, lost=self.lost,
@@ -146,40 +146,40 @@ class Client:
             self.served, self.moved, self.lost, self.posts_lost, self.slowest = {}, 0, 0, 0, 0.0
 
     def run(self, end: Path) -> None:
-        """Ask until the end, then wait for what is under way."""
-        began = booked = time.monotonic()
+        """Send requests until the end, then wait for open ones."""
+        began = counted = time.monotonic()
         while not end.exists() and time.monotonic() < began + LONGEST:
             for balancer in self.balancers:
                 self.begin(balancer)
-            if time.monotonic() >= booked + INTERVAL:
-                booked = self.booked(booked)
-            # From the beginning, so that a wait that took longer is made up for.
+            if time.monotonic() >= counted + INTERVAL:
+                counted = self.counted(counted)
+            # Counted from the beginning, to catch up after a longer wait.
             time.sleep(max(0.0, began + self.asked / len(self.balancers) / RATE - time.monotonic()))
         deadline = time.monotonic() + PATIENCE + CONNECT
-        while self.under_way and time.monotonic() < deadline:
+        while self.open and time.monotonic() < deadline:
             time.sleep(INTERVAL / 10)
-        self.booked(booked)
+        self.counted(counted)
         with self.lock:
-            self.write(end=time.time(), asked=self.asked, open=self.under_way, **self.totals)
+            self.write(end=time.time(), asked=self.asked, open=self.open, **self.totals)
 
     def begin(self, balancer: Balancer) -> None:
-        """One more request, whatever became of those before."""
+        """Begin another request, whether or not earlier ones are finished."""
         with self.lock:
-            self.under_way += 1
+            self.open += 1
         self.asked += 1
-        # The balancers take turns, so each of them gets every kind.
+        # The balancers take turns, so each of them gets every kind of request.
         number = self.asked // len(self.balancers)
         threading.Thread(target=self.ask, args=(number, balancer), daemon=True).start()
 
-    def booked(self, before: float) -> float:
-        """End an interval; when the next one began."""
+    def counted(self, before: float) -> float:
+        """End an interval, and return when the next one begins."""
         now = time.monotonic()
-        self.book(time.time() - (now - before), now - before)
+        self.count(time.time() - (now - before), now - before)
         return now
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     folder = Path(sys.argv[1])
     parts = [urlsplit(url) for url in sys.argv[2:]]
     Client([Balancer(one.netloc, one.path) for one in parts], folder / "seen.jsonl").run(folder / "end")

@@ -1,4 +1,4 @@
-"""What cannot work is refused in one sentence, before anything is changed."""
+"""site.yml finds what cannot work, says it in one sentence, and changes nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from testinfra.host import Host
 testinfra_hosts = ["ansible://bookworm"]
 
 OS_RELEASE = "/usr/lib/os-release"
-Refused = Callable[..., str]
+SiteFails = Callable[..., str]
 
 
 @pytest.fixture
-def refused(host: Host, play: Callable[..., str]) -> Refused:
-    """Run site.yml, which has to fail before it changes anything; what it printed."""
+def site_fails(host: Host, play: Callable[..., str]) -> SiteFails:
+    """Run site.yml, which must fail before it changes anything, and return its output."""
 
     def run(**variables: object) -> str:
         output = play("site.yml", f"--extra-vars={json.dumps(variables)}", fails=True)
@@ -30,16 +30,16 @@ def refused(host: Host, play: Callable[..., str]) -> Refused:
 
 
 @pytest.fixture
-def somebody(host: Host) -> Iterator[Callable[[int], None]]:
-    """Somebody else takes a port."""
+def take_port(host: Host) -> Iterator[Callable[[int], None]]:
+    """Let another program use a port."""
 
     def take(port: int) -> None:
-        host.check_output("systemd-run --unit=somebody --property=Type=exec python3 -m http.server %s", str(port))
+        host.check_output("systemd-run --unit=port-taker --property=Type=exec python3 -m http.server %s", str(port))
         program = f"import socket,time\nwhile socket.socket().connect_ex(('127.0.0.1', {port})): time.sleep(0.1)"
         host.check_output("timeout 20 python3 -c %s", program)
 
     yield take
-    host.check_output("systemctl stop somebody")
+    host.check_output("systemctl stop port-taker")
 
 
 @pytest.mark.parametrize(
@@ -50,32 +50,34 @@ def somebody(host: Host) -> Iterator[Callable[[int], None]]:
         (4243, "docker_engine_api_port"),
     ],
 )
-def test_a_port_that_somebody_has(refused: Refused, somebody: Callable[[int], None], port: int, variable: str) -> None:
-    somebody(port)
-    sentence = refused()
+def test_port_in_use_is_an_error(
+    site_fails: SiteFails, take_port: Callable[[int], None], port: int, variable: str
+) -> None:
+    take_port(port)
+    sentence = site_fails()
     assert variable in sentence
     assert re.search(rf"{port}.* taken by python3 \(process [0-9]+\)", sentence)
 
 
-def test_an_api_off_loopback(refused: Refused) -> None:
-    assert "docker_engine_api_address is 0.0.0.0, but a loopback address" in refused(
+def test_api_off_loopback_is_an_error(site_fails: SiteFails) -> None:
+    assert "docker_engine_api_address is 0.0.0.0, but a loopback address" in site_fails(
         docker_engine_api_address="0.0.0.0"
     )
 
 
-def test_too_little_space(refused: Refused) -> None:
-    assert "at least 999999999 (docker_engine_minimum_free)" in refused(docker_engine_minimum_free="999999999")
+def test_too_little_disk_space_is_an_error(site_fails: SiteFails) -> None:
+    assert "at least 999999999 (docker_engine_minimum_free)" in site_fails(docker_engine_minimum_free="999999999")
 
 
-def test_not_root(refused: Refused) -> None:
-    sentence = refused(ansible_user="nobody", ansible_remote_tmp="/tmp/nobody")
+def test_user_without_root_rights_is_an_error(site_fails: SiteFails) -> None:
+    sentence = site_fails(ansible_user="nobody", ansible_remote_tmp="/tmp/nobody")
     assert "run as nobody" in sentence
     assert "needs root" in sentence
 
 
 @pytest.fixture
 def another_system(host: Host) -> Iterator[None]:
-    """The host says that it is something else."""
+    """Make the host look like another system."""
     host.check_output(f"cp -a {OS_RELEASE} /root/os-release && mv /etc/debian_version /root/")
     host.check_output(f"printf 'NAME=Gentoo\\nID=gentoo\\n' > {OS_RELEASE}")
     yield
@@ -83,8 +85,8 @@ def another_system(host: Host) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("another_system")
-def test_not_debian_or_a_relative(refused: Refused) -> None:
-    assert "but Debian or a relative of it was expected" in refused()
+def test_system_that_is_not_like_debian_is_an_error(site_fails: SiteFails) -> None:
+    assert "but Debian or a relative of it was expected" in site_fails()
 
 
 def service(discovery: dict[str, Any] | None = None, **haproxy: object) -> dict[str, Any]:
@@ -124,11 +126,13 @@ def service(discovery: dict[str, Any] | None = None, **haproxy: object) -> dict[
     ],
     ids=["key", "required key", "port", "listen", "image", "name", "address"],
 )
-def test_a_service_that_the_parser_rejects(refused: Refused, services: dict[str, Any], sentence: str) -> None:
-    assert sentence in refused(dockmaster_services=services)
+def test_wrong_key_or_value_of_a_service_is_an_error(
+    site_fails: SiteFails, services: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in site_fails(dockmaster_services=services)
 
 
-def test_an_image_that_no_application_has_is_a_warning(play: Callable[..., str]) -> None:
+def test_image_of_no_application_is_a_warning(play: Callable[..., str]) -> None:
     services = {"nodesrv": service({"image_name": "local/nodeap"})}
     output = play("playbooks/preflight.yml", f"--extra-vars={json.dumps({'dockmaster_services': services})}")
     assert (

@@ -1,4 +1,4 @@
-"""Docker's own repository, as far as that goes where it is not reached: up to apt, which asks for it."""
+"""Docker's own repository, which cannot be reached here: up to the request that apt makes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-# Meanwhile the other host has its own tests.
+# The other host runs other tests at the same time.
 testinfra_hosts = ["ansible://trixie"]
 
-# Nobody listens there.
+# Nothing listens there.
 URI = "http://127.0.0.1:1/linux/debian"
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n-----END PGP PUBLIC KEY BLOCK-----\n"
 KEY_FILE = "/etc/apt/keyrings/dockmaster-docker.asc"
@@ -22,7 +22,7 @@ Install = Callable[..., str]
 
 @pytest.fixture
 def install(play: Callable[..., str], tmp_path: Path) -> Install:
-    """Install the engine of that repository; what was printed."""
+    """Install Docker from that repository, and return the output."""
     key = tmp_path / "docker.asc"
     key.write_text(KEY)
     variables = json.dumps({"docker_engine_repository": {"uri": URI, "key": str(key)}})
@@ -36,7 +36,7 @@ def install(play: Callable[..., str], tmp_path: Path) -> Install:
 
 @pytest.fixture
 def _failed(host: Host, install: Install, play: Callable[..., str]) -> Iterator[None]:
-    """An installation that did not reach the repository. All is taken away again."""
+    """Try to install Docker, which fails because the repository is unreachable. Remove everything at the end."""
     assert "Failed to update apt cache" in install(fails=True)
     yield
     play("playbooks/remove.yml")
@@ -44,7 +44,7 @@ def _failed(host: Host, install: Install, play: Callable[..., str]) -> Iterator[
         assert not host.file(path).exists
 
 
-def test_its_packages_would_be_installed(host: Host, install: Install) -> None:
+def test_check_mode_lists_the_packages_of_the_repository(host: Host, install: Install) -> None:
     output = " ".join(install("--check", "--diff").split())
     packages = output.partition("Packages to install: ")[2].partition("'")[0].split(", ")
     assert {"docker-ce", "docker-ce-cli", "containerd.io"} < set(packages)
@@ -54,9 +54,9 @@ def test_its_packages_would_be_installed(host: Host, install: Install) -> None:
 
 
 @pytest.mark.usefixtures("_failed")
-def test_apt_asks_for_it_with_its_key(host: Host) -> None:
-    asked = f"{URI}/dists/{host.system_info.codename}/InRelease"
-    assert asked in host.check_output("apt-get update --print-uris")
+def test_apt_uses_the_repository_with_its_key(host: Host) -> None:
+    release = f"{URI}/dists/{host.system_info.codename}/InRelease"
+    assert release in host.check_output("apt-get update --print-uris")
     assert f"Signed-By: {KEY_FILE}" in host.file(SOURCES).content_string
     assert host.file(KEY_FILE).content_string == KEY
     assert host.file(KEY_FILE).mode == 0o644

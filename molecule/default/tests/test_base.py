@@ -1,4 +1,4 @@
-"""Where the base of the image came from."""
+"""Where the base image comes from."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def image(host: Host, name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def built_on(host: Host) -> str:
-    """The base that the application's image has."""
+    """Return the name of the base of the application's image."""
     layers = image(host, "local/nodeapp")["RootFS"]["Layers"]
     names: list[str] = host.check_output("docker image ls --format '{{.Repository}}:{{.Tag}}'").splitlines()
     [base] = [name for name in names if image(host, name)["RootFS"]["Layers"] == layers[:1]]
     return base
 
 
-def test_base_is_bootstrapped_where_no_registry_answers_and_pulled_where_one_does(host: Host, built_on: str) -> None:
+def test_base_is_pulled_from_a_registry_that_answers_or_else_bootstrapped(host: Host, built_on: str) -> None:
     base = image(host, built_on)
     if host.system_info.codename == "trixie":
         [digest] = base["RepoDigests"]

@@ -1,4 +1,4 @@
-"""Other configurations than the one that Ansible wrote."""
+"""Configurations that Ansible did not write."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from testinfra.host import Host
 testinfra_hosts = ["ansible://trixie"]
 
 HAPROXY_CFG = "/etc/haproxy/haproxy.cfg"
-SEED = Path(__file__).parents[3] / "tests" / "unit" / "data" / "synapse.json.conf"
+SYNAPSE = Path(__file__).parents[3] / "tests" / "unit" / "data" / "synapse.json.conf"
 
 
 def write(host: Host, path: str, text: str) -> None:
     host.check_output("printf %%s %s > %s", text, path)
 
 
-def test_refused_configuration_never_replaces_the_running_one(host: Host) -> None:
+def test_configuration_that_haproxy_refuses_changes_nothing(host: Host) -> None:
     settings = host.file("/etc/dockmaster/dockmaster.yml").content_string
     before = host.file(HAPROXY_CFG).sha256sum
     started = host.process.filter(comm="haproxy")
@@ -36,19 +36,19 @@ def test_refused_configuration_never_replaces_the_running_one(host: Host) -> Non
 
 
 @pytest.fixture
-def seeded(host: Host) -> Iterator[str]:
-    """The seed's own file, verbatim, in force; what the command printed."""
-    write(host, "/tmp/synapse.json.conf", SEED.read_text())
+def synapse_output(host: Host) -> Iterator[str]:
+    """Sync once with an unchanged configuration of Synapse, and return the output."""
+    write(host, "/tmp/synapse.json.conf", SYNAPSE.read_text())
     yield host.check_output("dockmaster sync --config /tmp/synapse.json.conf")
     host.check_output("dockmaster sync")
 
 
 @pytest.mark.usefixtures("without_others")
-def test_configuration_of_synapse_works_as_it_stands(host: Host, seeded: str) -> None:
+def test_configuration_of_synapse_works_unchanged(host: Host, synapse_output: str) -> None:
     text = host.file(HAPROXY_CFG).content_string
     assert re.search(r"option httpchk( GET)? /$", text, re.MULTILINE)
     assert "http-check expect string Hello" in text
     assert "contimeout" not in text
-    assert all(keyword in seeded for keyword in ("contimeout", "clitimeout", "srvtimeout"))
+    assert all(keyword in synapse_output for keyword in ("contimeout", "clitimeout", "srvtimeout"))
     assert get(host, SERVICE)[0][0] == 200
     assert len(set(containers(host))) == 2

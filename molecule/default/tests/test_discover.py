@@ -1,4 +1,4 @@
-"""Passes that a playbook makes: over the Docker hosts' own sockets, without the TCP API and without cron."""
+"""Syncs by playbook: Ansible asks Docker on its socket; the TCP API and cron are not used."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PLAYBOOK = "playbooks/discover.yml"
 Play = Callable[..., str]
 
 
-def test_nothing_changes_when_all_is_in_step(play: Play) -> None:
+def test_second_run_changes_nothing(play: Play) -> None:
     assert "changed=0" in play(PLAYBOOK)
 
 
 @pytest.mark.usefixtures("without_others")
-def test_container_comes_and_goes(host: Host, play: Play) -> None:
+def test_playbook_adds_a_new_container_and_removes_a_deleted_one(host: Host, play: Play) -> None:
     container = host.check_output("docker run -d -p 8000 local/nodeapp")[:12]
     assert container not in containers(host)
     play(PLAYBOOK)

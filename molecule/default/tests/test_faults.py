@@ -1,4 +1,4 @@
-"""What may break: afterwards HAProxy runs what Docker says, and nobody had to do anything."""
+"""Faults on one host: afterwards HAProxy runs what Docker says, without help from anybody."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import docker
 import pytest
 from ask import containers, cron_at_work, get, steady, within
 from testinfra.host import Host
-from watched import agrees, in_haproxy, log, now, serves, start, started, tell, worker
+from watched import agrees, in_haproxy, log, now, runtime_api, serves, start, started, worker
 
 testinfra_hosts = ["ansible://bookworm"]
 CONFIG = "/etc/dockmaster/dockmaster.yml"
 WATCHER = "systemctl show --property MainPID --value dockmaster-watch"
 
 
-def takes_up_changes(host: Host) -> None:
-    """A container that comes now gets traffic, and one that goes gets none."""
+def follows_containers(host: Host) -> None:
+    """Check that a new container gets traffic, and that a removed one gets none."""
     with started(host):
         pass
 
 
-def test_a_watcher_that_is_killed_is_back_and_has_missed_nothing(host: Host) -> None:
+def test_killed_watcher_is_restarted_and_misses_nothing(host: Host) -> None:
     before = host.check_output(WATCHER)
     assert before != "0"
     with steady(host) as seen:
@@ -36,24 +36,24 @@ def test_a_watcher_that_is_killed_is_back_and_has_missed_nothing(host: Host) -> 
 
 
 @pytest.mark.usefixtures("without_cron")
-def test_without_cron_the_watcher_does_it_alone(host: Host) -> None:
-    takes_up_changes(host)
+def test_watcher_follows_containers_without_cron(host: Host) -> None:
+    follows_containers(host)
 
 
-def test_without_the_watcher_crons_passes_do_it_and_reload_nothing(host: Host) -> None:
+def test_cron_follows_containers_without_the_watcher_and_without_a_reload(host: Host) -> None:
     before = worker(host)
     within(65, lambda: cron_at_work(host))
     host.check_output("systemctl stop dockmaster-watch")
     try:
         with steady(host) as seen:
-            takes_up_changes(host)
+            follows_containers(host)
     finally:
         host.check_output("systemctl start dockmaster-watch")
     assert seen["failures"] == []
     assert worker(host) == before
 
 
-def test_haproxy_that_is_killed_comes_back_with_what_is_there(host: Host) -> None:
+def test_killed_haproxy_is_restarted_with_the_running_containers(host: Host) -> None:
     container = start(host)
     within(10, lambda: serves(host, container))
     before = worker(host)
@@ -63,16 +63,16 @@ def test_haproxy_that_is_killed_comes_back_with_what_is_there(host: Host) -> Non
     assert worker(host) != before
     assert serves(host, container)
     host.check_output("docker rm --force %s", container)
-    takes_up_changes(host)
+    follows_containers(host)
 
 
-def test_an_engine_that_is_restarted_is_followed_again(host: Host) -> None:
+def test_restarted_docker_engine_is_followed_again(host: Host) -> None:
     host.check_output("systemctl restart docker")
     within(60, lambda: agrees(host))
-    takes_up_changes(host)
+    follows_containers(host)
 
 
-def test_an_engine_that_hangs_takes_nothing_away(host: Host) -> None:
+def test_hanging_docker_engine_removes_no_server(host: Host) -> None:
     expected = set(containers(host))
     with steady(host) as seen:
         host.check_output("pkill -STOP -x dockerd")
@@ -84,14 +84,14 @@ def test_an_engine_that_hangs_takes_nothing_away(host: Host) -> None:
         within(30, lambda: agrees(host))
     assert seen["failures"] == []
     assert set(containers(host)) == expected
-    takes_up_changes(host)
+    follows_containers(host)
 
 
-def test_a_change_of_structure_is_taken_up_by_one_seamless_reload(host: Host) -> None:
+def test_new_service_is_applied_by_one_reload_without_a_failed_request(host: Host) -> None:
     before, kept = worker(host), host.file(CONFIG).content_string
     service = kept[kept.index("  nodesrv:") : kept.index("discovery:\n  servers")]
     more = service.replace("nodesrv:", "second:").replace("port: 8080", "port: 8081")
-    # It has no label, so it serves both.
+    # This container has no label, so it serves both services.
     with started(host), steady(host) as seen:
         try:
             host.check_output("printf %%s %s > /tmp/new.yml", kept.replace("services:\n", f"services:\n{more}", 1))
@@ -107,7 +107,7 @@ def test_a_change_of_structure_is_taken_up_by_one_seamless_reload(host: Host) ->
     assert seen["failures"] == []
 
 
-def test_a_wrong_configuration_changes_nothing_and_is_said(host: Host) -> None:
+def test_wrong_configuration_is_logged_and_changes_nothing(host: Host) -> None:
     before, kept, began = worker(host), host.file(CONFIG).content_string, now(host)
     host.check_output("sed -i s/image_name:/image_nam:/ %s", CONFIG)
     try:
@@ -120,18 +120,18 @@ def test_a_wrong_configuration_changes_nothing_and_is_said(host: Host) -> None:
                 )
             ),
         )
-        # The watcher goes on with what it had.
+        # The watcher goes on with the configuration before.
         container = start(host)
         within(20, lambda: serves(host, container))
         host.check_output("docker rm --force %s", container)
     finally:
         host.check_output("printf %%s %s > %s", kept, CONFIG)
     within(30, lambda: agrees(host))
-    takes_up_changes(host)
+    follows_containers(host)
     assert worker(host) == before
 
 
-def test_watcher_cron_and_command_at_once_come_to_the_same_result(host: Host) -> None:
+def test_watcher_cron_and_command_at_once_agree(host: Host) -> None:
     with steady(host) as seen:
         some = [start(host) for _ in range(3)]
         host.check_output("for i in 1 2 3 4; do dockmaster sync & done; wait")
@@ -143,13 +143,14 @@ def test_watcher_cron_and_command_at_once_come_to_the_same_result(host: Host) ->
     assert seen["failures"] == []
 
 
-def test_a_server_that_somebody_took_out_by_hand_is_back_after_a_pass(host: Host) -> None:
+def test_server_taken_out_by_hand_serves_again(host: Host) -> None:
     server = json.loads(host.check_output("dockmaster status --json"))["servers"][0]["server"]
-    tell(host, f"set server nodesrv/{server} state maint")
-    within(30, lambda: in_haproxy(host, server).startswith("UP"))
+    runtime_api(host, f"set server nodesrv/{server} state maint")
+    # The watcher looks at every server once a minute (resync_interval).
+    within(90, lambda: in_haproxy(host, server).startswith("UP"))
 
 
-def test_a_change_is_one_line_of_the_log_and_counted(host: Host) -> None:
+def test_change_is_logged_and_counted(host: Host) -> None:
     began = now(host)
     with started(host) as container:
         pass
@@ -157,7 +158,7 @@ def test_a_change_is_one_line_of_the_log_and_counted(host: Host) -> None:
     assert {"added", "removed"} <= changes.keys()
     assert changes["added"]["service"] == "nodesrv"
     assert changes["added"]["cause"] == "start"
-    # A pass may be at work, which the watcher waits for.
+    # The watcher waits for a sync that is running.
     assert 0 < float(changes["added"]["after_ms"]) < 10_000
     within(10, lambda: "dockmaster_watch_event_to_applied_seconds_bucket" in figures(host, "watch"))
     assert 'dockmaster_watch_changes_total{change="added"}' in figures(host, "watch")
@@ -166,23 +167,24 @@ def test_a_change_is_one_line_of_the_log_and_counted(host: Host) -> None:
 
 
 def figures(host: Host, writer: str) -> str:
+    """Return the metrics of the watcher or of the syncs."""
     return str(host.file(f"/var/lib/dockmaster/metrics/dockmaster_{writer}.prom").content_string)
 
 
-def test_the_watcher_is_nobody_and_may_write_nothing_of_haproxys(host: Host) -> None:
+def test_watcher_has_no_rights_to_the_files_of_root(host: Host) -> None:
     pid = host.check_output(WATCHER)
     assert host.check_output("stat --format %%U /proc/%s", pid) == "dockmaster"
     score = host.check_output("systemd-analyze security --no-pager dockmaster-watch | tail --lines 1")
     assert score.split()[-2] == "OK" or score.split()[-2] == "SAFE", score
     assert "NoNewPrivs:\t1" in host.file(f"/proc/{pid}/status").content_string
-    for path in ("/etc/haproxy/haproxy.cfg", CONFIG, "/var/lib/dockmaster/backends.json"):
+    for path in ("/etc/haproxy/haproxy.cfg", CONFIG, "/var/lib/dockmaster/last_known.json"):
         assert host.run("setpriv --reuid dockmaster --regid haproxy --clear-groups test -w %s", path).rc == 1
 
 
-def test_the_machine_comes_back_as_it_was(host: Host) -> None:
+def test_rebooted_machine_serves_the_same_containers(host: Host) -> None:
     expected = len(containers(host))
     docker.from_env().containers.get(host.backend.hostname).restart(timeout=30)
     within(60, lambda: host.run("systemctl is-system-running --wait").rc == 0)
     within(60, lambda: agrees(host))
     assert len(containers(host)) == expected
-    takes_up_changes(host)
+    follows_containers(host)

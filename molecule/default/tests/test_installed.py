@@ -1,4 +1,4 @@
-"""Packages, services and who may use which socket."""
+"""Packages, services, and the rights to sockets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from testinfra.host import Host
 
 PUBLIC = 8080
 LOOPBACK = [4243, 8404]
-
-
 PYTHON = ["python3-docker", "python3-jinja2", "python3-prometheus-client", "python3-yaml"]
 
 
@@ -31,7 +29,7 @@ def test_no_unit_has_failed(host: Host) -> None:
 
 
 @pytest.mark.parametrize("port", LOOPBACK)
-def test_listens_on_loopback_only(host: Host, port: int) -> None:
+def test_port_listens_on_loopback_only(host: Host, port: int) -> None:
     sockets = host.check_output(f"ss --no-header --listening --tcp --numeric 'sport = {port}'").splitlines()
     assert [line.split()[3] for line in sockets] == [f"127.0.0.1:{port}"]
 
@@ -42,7 +40,7 @@ def test_containers_are_published_on_loopback_only(host: Host) -> None:
     assert [port.partition(":")[0] for port in ports] == ["127.0.0.1"] * 3
 
 
-def test_the_world_reaches_the_service_and_nothing_else(host: Host) -> None:
+def test_other_machines_reach_only_the_service(host: Host) -> None:
     address = host.check_output("hostname --ip-address")
     socket.create_connection((address, PUBLIC), timeout=5).close()
     for port in LOOPBACK:
@@ -58,7 +56,7 @@ def test_runtime_socket_is_for_root_and_haproxy(host: Host) -> None:
     assert runtime.group in {"root", "haproxy"}
 
 
-def test_nobody_cannot_use_the_runtime_socket(host: Host) -> None:
+def test_unprivileged_user_cannot_use_the_runtime_socket(host: Host) -> None:
     program = "import socket; socket.socket(socket.AF_UNIX).connect('/run/haproxy/admin.sock')"
     assert "PermissionError" in host.run("runuser -u nobody -- python3 -c %s", program).stderr
 
@@ -70,7 +68,7 @@ def test_stats_and_metrics_answer(host: Host, path: str, words: str) -> None:
     assert words in text
 
 
-def test_cron_line(host: Host) -> None:
+def test_cron_runs_the_sync_under_a_lock(host: Host) -> None:
     line = host.file("/etc/cron.d/dockmaster")
     assert line.mode == 0o644
     assert line.user == "root"
@@ -78,6 +76,6 @@ def test_cron_line(host: Host) -> None:
     assert "dockmaster sync" in line.content_string
 
 
-def test_answers_name_the_containers(host: Host) -> None:
+def test_every_running_container_answers(host: Host) -> None:
     running = host.check_output("docker ps --quiet --filter label=dockmaster.service=nodesrv").splitlines()
     assert set(containers(host)) == set(running)

@@ -1,4 +1,4 @@
-"""The user's own template, fed by docker_backends_info."""
+"""The user's own template, filled with the result of docker_endpoints_info."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIG = "/etc/haproxy/own.cfg"
 
 @pytest.fixture
 def own_haproxy(host: Host, play: Callable[..., str]) -> Iterator[None]:
-    """Another HAProxy, with the user's own configuration."""
+    """Run another HAProxy with the user's own configuration."""
     play(PLAYBOOK)
     host.check_output("haproxy -D -f %s -p /run/own.pid", CONFIG)
     yield
@@ -25,7 +25,7 @@ def own_haproxy(host: Host, play: Callable[..., str]) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_haproxy")
-def test_own_haproxy_has_the_same_backends(host: Host) -> None:
+def test_own_haproxy_balances_the_same_containers(host: Host) -> None:
     within(10, lambda: host.socket("tcp://127.0.0.1:8081").is_listening)
     answers = get(host, "http://127.0.0.1:8081/", count=6)
     assert {text.removeprefix("Hello from ").strip() for _, text in answers} == set(containers(host))

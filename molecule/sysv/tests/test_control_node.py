@@ -1,4 +1,4 @@
-"""Scheduled runs of the playbooks, where Ansible runs."""
+"""Scheduled runs of the playbooks on the control node."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ON = {
 
 @pytest.fixture
 def line(host: Host) -> Iterator[str]:
-    """Have discover.yml run every minute; cron's line for it."""
+    """Schedule discover.yml every minute, and return cron's line for it."""
     assert not host.file(CRON).exists
     host.check_output("make -C /root/dockmaster up ARGS=%s", f"--tags control_node -e '{json.dumps(ON)}'")
     yield next(line for line in host.file(CRON).content_string.splitlines() if "discover.yml" in line)
@@ -29,13 +29,13 @@ def line(host: Host) -> Iterator[str]:
     assert not host.file(CRON).exists
 
 
-def test_cron_runs_the_playbook_and_a_failure_calls_the_hook(host: Host, line: str) -> None:
+def test_cron_runs_the_playbook_and_a_failure_runs_the_hook(host: Host, line: str) -> None:
     within(120, lambda: host.file(LOG).exists and "PLAY RECAP" in host.file(LOG).content_string)
     assert "failed=0" in host.file(LOG).content_string
     assert not host.file(HOOK).exists
 
     command = line.split(" root ", 1)[1]
-    # What cron may be running at this moment is not to be taken for our run.
+    # Wait until no run of cron holds the lock.
     within(60, lambda: "dockmaster-control.lock" not in host.check_output("lslocks --noheadings --output PATH"))
     host.run(command.replace("playbooks/discover.yml", "playbooks/absent.yml"))
     assert host.file(HOOK).exists

@@ -1,4 +1,4 @@
-"""The watcher where an init script starts it."""
+"""The watcher on a system where an init script starts it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SCRIPT = "/etc/init.d/dockmaster-watch"
 PID = "/run/dockmaster-watch.pid"
 
 
-def test_it_runs_and_is_nobody(host: Host) -> None:
+def test_watcher_runs_as_its_own_user(host: Host) -> None:
     assert host.run(f"{SCRIPT} status").rc == 0
     pid = host.file(PID).content_string.strip()
     assert host.file(f"/proc/{pid}").user == "dockmaster"
 
 
-def test_it_changes_servers_without_a_reload_and_a_lost_request(host: Host) -> None:
+def test_watcher_adds_servers_without_a_reload_or_a_failed_request(host: Host) -> None:
     before = worker(host)
     with steady(host) as seen, started(host) as container:
         within(10, lambda: f"server={container}" in host.file("/var/log/dockmaster-watch.log").content_string)
@@ -24,7 +24,7 @@ def test_it_changes_servers_without_a_reload_and_a_lost_request(host: Host) -> N
     assert worker(host) == before
 
 
-def test_one_that_is_killed_is_started_again_within_a_minute(host: Host) -> None:
+def test_killed_watcher_is_restarted_within_a_minute(host: Host) -> None:
     before = host.file(PID).content_string
     host.check_output(f"kill -KILL {before}")
     within(75, lambda: host.file(PID).content_string != before and host.run(f"{SCRIPT} status").rc == 0)

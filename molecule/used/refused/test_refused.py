@@ -1,4 +1,4 @@
-"""A port that a service of others has is refused in one sentence, before anything is changed."""
+"""A port that another program uses is an error of one sentence, before anything is changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testinfra.host import Host
 SHIPPED = Path(__file__).parents[3] / "inventories" / "local" / "group_vars" / "all.yml"
 
 
-def test_port_of_nginx_is_refused(host: Host, play: Callable[..., str]) -> None:
+def test_port_of_nginx_is_an_error_before_any_change(host: Host, play: Callable[..., str]) -> None:
     services = yaml.safe_load(SHIPPED.read_text())["dockmaster_services"]
     output = play("site.yml", "--extra-vars", json.dumps({"dockmaster_services": services}), fails=True)
     assert re.search(

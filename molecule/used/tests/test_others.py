@@ -1,4 +1,4 @@
-"""What others have on the machine goes on as if nobody had come."""
+"""Everything that was on the machine before works beside Dockmaster."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testinfra.host import Host
 OTHERS = ["site", "nodesrv-site"]
 
 
-def test_containers_of_others_were_not_touched(host: Host) -> None:
+def test_containers_of_others_are_untouched(host: Host) -> None:
     now = "docker inspect --format '{{.Id}} {{.State.StartedAt}} {{.State.Pid}} {{.RestartCount}}' site nodesrv-site"
     assert host.check_output(now) == host.check_output("cat /root/others")
     assert host.check_output("docker inspect --format '{{.State.Status}}' site nodesrv-site").split() == ["running"] * 2
@@ -20,13 +20,13 @@ def test_containers_of_others_were_not_touched(host: Host) -> None:
 @pytest.mark.parametrize(
     ("port", "text"), [(8080, "nginx"), (18000, "container"), (18001, "container"), (8090, "application")]
 )
-def test_each_answers_where_it_did_and_ours_beside_them(host: Host, port: int, text: str) -> None:
+def test_each_port_answers_as_before_and_so_does_the_service(host: Host, port: int, text: str) -> None:
     [(status, answer)] = get(host, f"http://localhost:{port}/")
     assert status == 200
     assert answer.startswith(text)
 
 
-def test_containers_of_others_are_not_taken_for_ours(host: Host) -> None:
+def test_containers_of_others_are_no_endpoints(host: Host) -> None:
     found = json.loads(host.check_output("dockmaster status --json"))
     assert {server["container"] for server in found["servers"]} == {"nodesrv-1", "nodesrv-2"}
     file = host.file("/etc/haproxy/haproxy.cfg").content_string

@@ -1,4 +1,4 @@
-"""Clocks that differ by hours make no difference."""
+"""Clocks that differ by hours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOUR = 3600
 
 @contextmanager
 def clock(name: str, unit: str, seconds: int) -> Iterator[None]:
-    """A unit on a host has another time than everybody else."""
+    """Shift the clock of a unit on a host during the block."""
     one = host(name)
     folder = f"/run/systemd/system/{unit}.service.d"
     library = one.check_output("ls /usr/lib/*/faketime/libfaketime.so.1")
@@ -32,22 +32,28 @@ def clock(name: str, unit: str, seconds: int) -> Iterator[None]:
         one.check_output("rm -r %s && systemctl daemon-reload && systemctl restart %s", folder, unit)
 
 
-def test_an_hour_ahead_and_an_hour_behind() -> None:
+def test_wrong_clocks_cost_no_request() -> None:
     with (
         fault(f"clock of {short(AHEAD)}'s watcher an hour ahead, of {short(BEHIND)}'s gateway an hour behind") as one,
         clock(BEHIND, "dockmaster-gateway", -HOUR),
         clock(AHEAD, "dockmaster-watch", HOUR),
     ):
-        one.inject("other times")
+        one.inject("the clocks are changed")
         pid = property_of(AHEAD, "dockmaster-watch")
         assert "faketime" in host(AHEAD).check_output("cat /proc/%s/maps", pid)
         pid = property_of(BEHIND, "dockmaster-gateway")
         assert "faketime" in host(BEHIND).check_output("cat /proc/%s/maps", pid)
-        one.await_("all is well", 30, whole)
+        one.await_("the cluster works", 30, whole)
         container = start(BEHIND)
-        one.inject("a container comes")
-        one.await_("both balancers have it", 20, lambda: all(has(balancer, container) for balancer in BALANCERS))
+        one.inject("a container is started")
+        one.await_(
+            "both balancers have added its server", 20, lambda: all(has(balancer, container) for balancer in BALANCERS)
+        )
         remove(BEHIND, container)
-        one.inject("and goes")
-        one.await_("neither has it", 20, lambda: not any(container in name for b in BALANCERS for name in servers(b)))
+        one.inject("the container is removed")
+        one.await_(
+            "both balancers have removed its server",
+            20,
+            lambda: not any(container in name for b in BALANCERS for name in servers(b)),
+        )
     within(30, whole)

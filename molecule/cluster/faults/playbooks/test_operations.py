@@ -1,4 +1,4 @@
-"""What an operator does on purpose: drain and back, and upgrade."""
+"""What operators do: drain and make ready, and upgrade."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ NEWER = (Path(__file__).parents[2] / "newer.sh").read_text()
 
 
 def drained(name: str) -> bool:
-    """Whether both balancers send nothing new to a container or to all of a host."""
+    """Whether both balancers have drained a container, or every container of a host."""
     words = [word for b in BALANCERS for server, word in servers(b).items() if name in server]
     return bool(words) and set(words) == {"DRAIN"}
 
 
-def drain(one: Fault, name: str, **what: str) -> None:
-    """Drain by the playbook, see that nothing comes any more, and back."""
+def drain_and_make_ready(one: Fault, name: str, **what: str) -> None:
+    """Drain by the playbook, check that no requests follow, and make ready again."""
     play("playbooks/drain.yml", "--extra-vars", json.dumps(what))
     one.inject(f"drain.yml for {short(name)}")
-    one.await_("both balancers send it nothing new", 10, lambda: drained(name))
+    one.await_("both balancers have drained it", 10, lambda: drained(name))
     if name == DOCKER_HOST:
-        one.await_("it serves nothing", 10, lambda: one.served_by(DOCKER_HOST) == 0)
-        # It outlives who does it.
+        one.await_("it serves no request", 10, lambda: one.served_by(DOCKER_HOST) == 0)
+        # It survives a restart of the watcher and a reload of HAProxy.
         host(BALANCERS[0]).check_output("systemctl restart dockmaster-watch")
         host(BALANCERS[1]).check_output("systemctl reload haproxy && dockmaster sync")
         within(20, lambda: property_of(BALANCERS[0], "dockmaster-watch", "ActiveState") == "active")
         within(20, lambda: drained(name))
-    play("playbooks/drain.yml", "--extra-vars", json.dumps({**what, "state": "ready"}))
-    one.undo(f"drain.yml, state=ready, for {short(name)}")
-    one.await_("all is well", 20, whole)
+    play("playbooks/drain.yml", "--extra-vars", json.dumps({**what, "drain_state": "ready"}))
+    one.undo(f"drain.yml with drain_state=ready for {short(name)}")
+    one.await_("the cluster works", 20, whole)
 
 
-def test_a_host_and_a_container_are_drained_and_come_back() -> None:
+def test_drain_of_a_host_and_of_a_container_costs_no_request() -> None:
     [container, *_] = host(DOCKER_HOST).check_output("docker ps --format '{{.Names}} {{.ID}}'").splitlines()
     name, number = container.split()
-    with fault(f"{short(DOCKER_HOST)} drained and back, then one of its containers") as one:
-        drain(one, DOCKER_HOST, docker_host=DOCKER_HOST)
-        drain(one, number, container=number)
+    with fault(f"{short(DOCKER_HOST)} drained and made ready, then one of its containers") as one:
+        drain_and_make_ready(one, DOCKER_HOST, drain_host=DOCKER_HOST)
+        drain_and_make_ready(one, number, drain_container=number)
         assert name
         assert one.served_by(DOCKER_HOST) > 0
 
 
 def versions() -> dict[tuple[str, str], str]:
-    """What is installed on the hosts that know of something newer."""
+    """Return the versions of the packages that can be upgraded."""
     return {
         (name, package): str(host(name).check_output("dpkg-query --show --showformat '${Version}' %s", package))
         for name, package in ((UPGRADED, "docker.io"), (UPGRADED, "haproxy"), (BALANCER, "haproxy"))
     }
 
 
-def test_docker_and_haproxy_are_upgraded_host_by_host() -> None:
+def test_upgrade_of_docker_and_haproxy_costs_no_request() -> None:
     for name in (UPGRADED, BALANCER):
         packages = [package for of, package in versions() if of == name]
         host(name).check_output(f"sh -c %s newer {' '.join(packages)}", NEWER)
@@ -63,10 +63,10 @@ def test_docker_and_haproxy_are_upgraded_host_by_host() -> None:
     with fault(f"Docker and HAProxy upgraded on {short(UPGRADED)}, HAProxy on {short(BALANCER)}") as one:
         one.inject("upgrade.yml begins")
         play("playbooks/upgrade.yml", "--limit", f"{UPGRADED},{BALANCER}")
-        one.await_("it is done, and all is well", 20, whole)
+        one.await_("it has ended, and the cluster works", 20, whole)
         assert versions() == {key: f"{version}+newer" for key, version in before.items()}
         for name, unit in ((BALANCER, "haproxy"), (UPGRADED, "dockmaster-gateway"), (UPGRADED, "docker")):
-            # What was replaced on disk is not what runs.
+            # The processes run the new files.
             pid = property_of(name, unit)
             assert "(deleted)" not in host(name).check_output("readlink /proc/%s/exe", pid)
         assert one.served_by(UPGRADED) > 0

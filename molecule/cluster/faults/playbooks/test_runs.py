@@ -1,4 +1,4 @@
-"""Playbooks run on the whole cluster: where nothing has to change, and where much has."""
+"""Playbooks on the whole cluster: with nothing to change, and with many changes at once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cluster import (
     BALANCERS,
     DOCKER_HOSTS,
     containers,
+    follow_containers,
     host,
     inventory,
     play,
@@ -19,7 +20,6 @@ from cluster import (
     servers,
     source,
     status,
-    takes_up_changes,
     whole,
 )
 from credentials import pem, real
@@ -29,23 +29,26 @@ from fault import Allowed, fault, short
 EXPIRED, REPLACED, REMOVED = DOCKER_HOSTS
 STOLEN = BALANCERS[0]
 SERVER = "/etc/dockmaster-gateway/tls/server.crt"
-KEPT = Credentials(BALANCERS_OWN.authority, "/run/stolen.crt", "/run/stolen.key")
+STOLEN_KEY = Credentials(BALANCERS_OWN.ca, "/run/stolen.crt", "/run/stolen.key")
 MANY_DAYS = 100000
-"""More than any certificate has left: everybody gets a new one."""
+"""More than any certificate has left, so every certificate is renewed."""
 
-SWALLOWED = "the host goes without a word: what it had been sent is lost where it may not be sent twice"
+SWALLOWED = (
+    "HAProxy sent these to the host before its check failed; they are not repeated, "
+    "because nobody knows whether the host has processed them"
+)
 
 
 def test_a_second_run_changes_nothing() -> None:
     with fault("site.yml on all hosts, with nothing to change") as one:
         one.inject("site.yml begins")
         output = play("site.yml")
-        one.await_("it is done, and all is well", 10, whole)
+        one.await_("it has ended, and the cluster works", 10, whole)
     changed = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", output, re.MULTILINE)
     assert {name: int(count) for name, count in changed} == dict.fromkeys([*DOCKER_HOSTS, *BALANCERS], 0)
 
 
-def test_one_run_mends_what_expired_was_stolen_replaced_and_added(tmp_path: Path) -> None:
+def test_one_run_renews_revokes_replaces_and_adds(tmp_path: Path) -> None:
     steal()
     remove_from_inventory(tmp_path)
     expire()
@@ -56,42 +59,44 @@ def test_one_run_mends_what_expired_was_stolen_replaced_and_added(tmp_path: Path
     variables = {"certificate_authority_revoked": [stolen], "certificate_renew_before": MANY_DAYS}
 
     name = (
-        f"site.yml: {short(REPLACED)} set up anew, {short(REMOVED)} added, key of {short(STOLEN)} revoked, "
+        f"site.yml: {short(REPLACED)} installed again, {short(REMOVED)} added, certificate of {short(STOLEN)} revoked, "
         "every certificate renewed"
     )
     with fault(name, serving=[EXPIRED]) as one:
         one.inject("site.yml begins")
         play("site.yml", "--extra-vars", json.dumps(variables))
-        one.await_("it is done, and all is well", 10, whole)
+        one.await_("it has ended, and the cluster works", 10, whole)
         for docker_host, pid in gateways.items():
             assert certificate(docker_host, SERVER).serial_number != before[docker_host]
-            # By a reload, not by a restart.
+            # A reload, not a restart.
             assert property_of(docker_host, "dockmaster-gateway") == pid
-        # No ghosts of the machine that was there before.
+        # No servers of the former machine are left.
         assert all(len(servers(balancer, REPLACED)) == len(containers(REPLACED)) for balancer in BALANCERS)
         for docker_host in DOCKER_HOSTS:
-            assert statuses(KEPT, docker_host) == []
+            assert statuses(STOLEN_KEY, docker_host) == []
             assert statuses(BALANCERS_OWN, docker_host) == [200]
             assert one.served_by(docker_host) > 0
-            takes_up_changes(docker_host)
+            follow_containers(docker_host)
         assert host(STOLEN).run("cmp /run/stolen.key %s", BALANCERS_OWN.key).rc == 1
 
 
 def steal() -> None:
-    """Somebody has a balancer's key: so far it opens every gateway."""
+    """Copy the key of a balancer, which every gateway accepts so far."""
     for kind in ("crt", "key"):
         host(STOLEN).check_output(f"cp -p /etc/dockmaster/tls/client.{kind} /run/stolen.{kind}")
-    assert all(statuses(KEPT, docker_host) == [200] for docker_host in DOCKER_HOSTS)
+    assert all(statuses(STOLEN_KEY, docker_host) == [200] for docker_host in DOCKER_HOSTS)
 
 
 def remove_from_inventory(folder: Path) -> None:
-    """A host is no longer there; it is not touched itself."""
+    """Remove a host from the inventory, but not what runs on it."""
     less = inventory(folder / "less", without=[REMOVED])
     with fault(f"{short(REMOVED)} removed from the inventory") as one:
         one.inject("load_balancers.yml begins")
         play("playbooks/load_balancers.yml", inventory=less)
-        one.await_("both balancers have let go of it", 30, lambda: not any(servers(b, REMOVED) for b in BALANCERS))
-        one.await_("it gets no request", 10, lambda: one.served_by(REMOVED) == 0)
+        one.await_(
+            "both balancers have removed its servers", 30, lambda: not any(servers(b, REMOVED) for b in BALANCERS)
+        )
+        one.await_("it serves no request", 10, lambda: one.served_by(REMOVED) == 0)
         for balancer in BALANCERS:
             assert {row["docker_host"] for row in status(balancer)["sources"]} == {EXPIRED, REPLACED}
             assert status(balancer)["healthy"]
@@ -99,38 +104,38 @@ def remove_from_inventory(folder: Path) -> None:
 
 
 def expire() -> None:
-    """The gateway's certificate ended yesterday; its key is the same."""
+    """Let the certificate of a gateway expire."""
     known = {balancer: set(servers(balancer)) for balancer in BALANCERS}
     key = certificate(EXPIRED, SERVER).public_key()
     put(EXPIRED, "/run/expired.crt", pem(real().sign(EXPIRED, key, days_ago=1, server=True)))
     with fault(f"certificate of {short(EXPIRED)}'s gateway expired", serving=[EXPIRED, REPLACED]) as one:
         host(EXPIRED).check_output("cat /run/expired.crt > %s && systemctl reload dockmaster-gateway", SERVER)
-        one.inject("expired")
+        one.inject("the certificate has expired")
         one.await_(
-            "both balancers say so", 30, lambda: all("expired" in source(b, EXPIRED)["error"] for b in BALANCERS)
+            "both balancers report it", 30, lambda: all("expired" in source(b, EXPIRED)["error"] for b in BALANCERS)
         )
         assert {balancer: set(servers(balancer)) for balancer in BALANCERS} == known
         assert one.served_by(EXPIRED) > 0
-        takes_up_changes(REPLACED)
+        follow_containers(REPLACED)
 
 
 def replace() -> None:
-    """Another machine takes a host's name and address, without a word of the one before."""
+    """Replace a host by another machine with the same name and address."""
     old = containers(REPLACED)
     with fault(
         f"{short(REPLACED)} replaced by a bare machine", Allowed(posts=20, why=SWALLOWED), serving=[EXPIRED, REPLACED]
     ) as one:
         docker.from_env().containers.get(REPLACED).remove(force=True, v=True)
-        one.inject("it is gone for good")
+        one.inject("the machine is removed")
         one.await_(
-            "HAProxy's checks took its servers out",
+            "HAProxy's checks have failed",
             30,
             lambda: all(word.startswith("DOWN") for b in BALANCERS for word in servers(b, REPLACED).values()),
         )
         play("molecule/common/create.yml", "--limit", REPLACED)
         one.inject("a bare machine has its name and address")
         one.await_(
-            "its last known servers are still known, and down",
+            "its last known servers are still there, and down",
             10,
             lambda: all(
                 set(servers(b, REPLACED).values()) == {"DOWN"}
@@ -141,11 +146,11 @@ def replace() -> None:
 
 
 def certificate(name: str, path: str) -> x509.Certificate:
-    """A certificate that a host has."""
+    """Read a certificate on a host."""
     return x509.load_pem_x509_certificate(host(name).file(path).content)
 
 
 def statuses(credentials: Credentials, docker_host: str) -> list[int]:
-    """What the gateway answers to a question that is allowed."""
+    """Return the statuses of a gateway's answers to an allowed request."""
     [answer] = ask(STOLEN, docker_host, [request("GET", "/version")], credentials)
     return list(answer.statuses)

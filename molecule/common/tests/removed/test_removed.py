@@ -1,4 +1,4 @@
-"""After remove.yml nothing of ours is left."""
+"""After remove.yml, nothing that Dockmaster installed is left."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from testinfra.host import Host
     [
         "/etc/dockmaster",
         "/usr/local/bin/dockmaster",
+        "/usr/local/lib/dockmaster",
         "/etc/cron.d/dockmaster",
         "/etc/cron.d/dockmaster-control",
         "/etc/systemd/system/dockmaster-watch.service",
@@ -18,17 +19,18 @@ from testinfra.host import Host
         "/etc/systemd/system/dockmaster-sync.service",
         "/etc/init.d/dockmaster-watch",
         "/run/dockmaster",
+        "/run/dockmaster-cron",
         "/var/lib/dockmaster",
         "/var/log/dockmaster",
         "/etc/docker/daemon.json",
         "/etc/haproxy/haproxy.cfg.before-dockmaster",
     ],
 )
-def test_file_is_gone(host: Host, path: str) -> None:
+def test_file_is_removed(host: Host, path: str) -> None:
     assert not host.file(path).exists
 
 
-def test_the_watcher_is_gone(host: Host) -> None:
+def test_watcher_and_its_user_are_removed(host: Host) -> None:
     assert (
         host.run("grep --files-with-matches --null-data '^/usr/local/bin/dockmaster$' /proc/[0-9]*/cmdline").stdout
         == ""
@@ -36,12 +38,12 @@ def test_the_watcher_is_gone(host: Host) -> None:
     assert not host.user("dockmaster").exists
 
 
-def test_containers_are_gone(host: Host) -> None:
-    # The engine did not run before, so it does not now: look at what it keeps.
+def test_containers_are_removed(host: Host) -> None:
+    # The Docker engine is stopped again, as it was before the installation.
     assert host.file("/var/lib/docker/containers").listdir() == []
 
 
-def test_images_are_gone(host: Host) -> None:
+def test_images_are_removed(host: Host) -> None:
     names = host.check_output("cat /var/lib/docker/image/*/repositories.json")
     assert "local/nodeapp" not in names
     assert "debian" not in names

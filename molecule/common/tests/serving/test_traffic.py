@@ -1,4 +1,4 @@
-"""Containers come and go; traffic follows. Nothing here calls Dockmaster: cron does."""
+"""Containers start and stop, and traffic follows. The tests themselves never call Dockmaster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ask import containers, stop, within
 from testinfra.host import Host
 
 
-def test_answers_alternate_over_two_containers(host: Host) -> None:
+def test_answers_alternate_between_two_containers(host: Host) -> None:
     answers = containers(host)
     assert len(set(answers)) == 2
     assert answers == answers[:2] * 6
@@ -17,7 +17,7 @@ def test_started_container_gets_traffic(host: Host, third: str) -> None:
     assert len(set(containers(host))) == 3
 
 
-def test_stopped_container_leaves_without_a_failed_request(host: Host, third: str) -> None:
+def test_stopping_a_container_fails_no_request(host: Host, third: str) -> None:
     within(30, lambda: third in containers(host))
     seen = stop(host, third)
     assert seen["answered_before"]
