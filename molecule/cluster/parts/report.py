@@ -1,11 +1,13 @@
-"""What the faults cost, for people: a page with a table, and a timeline with a row for each.
+"""The report of the faults: a page with a table, and a picture with a timeline of each fault.
 
-To publish those of a run: ``cp .cache/molecule-cluster/cluster-faults.* docs/``.
+To publish the report of a run: ``cp .cache/molecule-cluster/cluster-faults.* docs/``.
+To write the page again from the published figures: ``python molecule/cluster/parts/report.py docs``.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -24,30 +26,39 @@ _LOST = "#cc0000"
 _WIDTH, _LEFT, _RIGHT, _PLOT, _LINE, _TOP = 960, 44, 10, 70, 15, 60
 _PAGE = f"""# What faults cost
 
-Each row is a fault under a steady client: {RATE} requests a second to each of two balancers in front of three Docker
-hosts, on new and on kept connections, one in four a POST. **Lost** is every request that got no complete answer 200
-within {PATIENCE:g} s; none is sent twice. **Moved** are those for which a balancer took no connection, so that nothing
-was sent: the client asked the other balancer, as one that knows both addresses does. The scenario `cluster` writes this
-page (`make molecule-cluster`, then `cp .cache/molecule-cluster/cluster-faults.* docs/`).
+Each row is one fault in a cluster of two balancers and three Docker hosts, under a steady client. The client sends
+{RATE} requests a second to each balancer, on new and on kept connections; one request in four is a POST. It never
+repeats a request.
 
-![Requests served a second, by Docker host, while things break](cluster-faults.svg)
+- **Lost** requests got no complete answer 200 within {PATIENCE:g} s.
+- **Allowed** is how many requests may be lost, and why. The test fails if more are lost.
+- **Moved** requests were served by the other balancer, because the first one accepted no connection. A client that
+  knows both addresses does the same.
+- **Slowest** is the time of the slowest request.
+- **What followed** says what the cluster did, and how many seconds after the fault or its repair.
+
+The scenario `cluster` writes this page: run `make molecule-cluster`, then
+`cp .cache/molecule-cluster/cluster-faults.* docs/`.
+
+![Requests per second, by Docker host, during each fault](cluster-faults.svg)
 
 """
 _BINS = 160
-"""Of a row at the most; none is shorter than half a second."""
+"""At most this many in a timeline; none is shorter than half a second."""
 
 
 def results() -> list[Result]:
-    """What each fault of the last run left, in order."""
+    """Return the result of each fault of the last run, in order."""
     return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the figures, the page and its picture; their paths."""
+    """Write the figures, the page and its picture, and return their paths."""
     faults = results()
+    summaries = [summary(one) for one in faults]
     texts = {
-        "cluster-faults.json": json.dumps({"faults": [summary(one) for one in faults]}, indent=2) + "\n",
-        "cluster-faults.md": _PAGE + table(faults),
+        "cluster-faults.json": json.dumps({"faults": summaries}, indent=2) + "\n",
+        "cluster-faults.md": page(summaries),
         "cluster-faults.svg": timeline(faults),
     }
     for name, text in texts.items():
@@ -56,31 +67,31 @@ def write(folder: Path) -> list[Path]:
 
 
 def summary(result: Result) -> Result:
-    """A fault without the client's lines; of the requests that were not served, each."""
+    """Return a result without the lines of the client, except for requests that were not served."""
     first = result["marks"][0]["at"] if result["marks"] else 0.0
     return {
         **{key: result[key] for key in ("name", "asked", "lost", "moved", "allowed")},
-        "slowest": slowest(result),
+        "slowest": max((float(line["slowest"]) for line in result["seen"] if "slowest" in line), default=0.0),
         "marks": [{**mark, "at": round(mark["at"] - first, 2)} for mark in result["marks"]],
         "not_served": [line for line in result["seen"] if "outcome" in line],
     }
 
 
-def slowest(result: Result) -> float:
-    """Seconds that the slowest request took."""
-    return max((float(line["slowest"]) for line in result["seen"] if "slowest" in line), default=0.0)
+def page(summaries: Sequence[Result]) -> str:
+    """Return the page."""
+    return _PAGE + table(summaries)
 
 
-def table(faults: Sequence[Result]) -> str:
-    """A row for each fault, in Markdown."""
+def table(summaries: Sequence[Result]) -> str:
+    """Return a Markdown table with a row for each fault."""
     lines = ["| fault | requests | lost | allowed | moved | slowest | what followed |", "|---|--:|--:|---|--:|--:|---|"]
-    for one in faults:
+    for one in summaries:
         allowed = one["allowed"]
         most = " and ".join(
             words
             for words in (
                 f"{allowed['requests']}" if allowed["requests"] else "",
-                f"{allowed['posts']} POST" if allowed["posts"] else "",
+                f"{allowed['posts']} POSTs" if allowed["posts"] else "",
             )
             if words
         )
@@ -88,13 +99,13 @@ def table(faults: Sequence[Result]) -> str:
             f"{mark['what']}: {mark['after']:g} s" for mark in one["marks"] if mark["after"] is not None
         )
         why = f"{most}: {allowed['why']}" if most else "none"
-        cells = (one["name"], one["asked"], one["lost"], why, one["moved"], f"{slowest(one):.2f} s", followed)
+        cells = (one["name"], one["asked"], one["lost"], why, one["moved"], f"{one['slowest']:.2f} s", followed)
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def timeline(faults: Sequence[Result]) -> str:
-    """An SVG: requests served a second by each Docker host, what happened when, and what was lost."""
+    """Return an SVG of the requests per second that each Docker host served, with marks and lost requests."""
     parts, top = [], _TOP
     for one in faults:
         rows = _legend(one)
@@ -103,7 +114,7 @@ def timeline(faults: Sequence[Result]) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top}" font-family="sans-serif" font-size="11">'
         f'<rect width="{_WIDTH}" height="{top}" fill="#ffffff"/>'
-        f'<text x="{_LEFT}" y="18" font-size="14">Requests served a second, by Docker host, while things break</text>'
+        f'<text x="{_LEFT}" y="18" font-size="14">Requests per second, by Docker host, during each fault</text>'
     )
     return head + "".join(_key()) + "".join(parts) + "</svg>\n"
 
@@ -119,7 +130,7 @@ def _key() -> Iterator[str]:
 
 
 def _legend(one: Result) -> list[str]:
-    """What the numbered marks are, in lines that fit."""
+    """Return the meaning of the numbered marks, in lines that fit."""
     start = _start(one)
     lines = [""]
     for number, mark in enumerate(one["marks"], 1):
@@ -136,7 +147,7 @@ def _start(one: Result) -> float:
 
 
 def _spread(intervals: Sequence[Result], start: float, width: float) -> dict[int, dict[str, float]]:
-    """Requests a second by Docker host in each bin: an interval counts for each by how much of it lies there."""
+    """Return the requests per second by Docker host in each bin. An interval counts by its share in the bin."""
     bins: dict[int, dict[str, float]] = {}
     covered: dict[int, float] = {}
     for line in intervals:
@@ -150,7 +161,7 @@ def _spread(intervals: Sequence[Result], start: float, width: float) -> dict[int
     return {
         index: {name: count / covered[index] for name, count in rates.items()}
         for index, rates in bins.items()
-        # The last one may be hardly begun.
+        # The last bin may cover too little time.
         if covered[index] > width / 10
     }
 
@@ -196,3 +207,9 @@ def _row(one: Result, legend: Sequence[str]) -> Iterator[str]:
         yield f'<text x="{x + 2:.1f}" y="24" font-weight="bold" fill="{colour}">{number}</text>'
     for number, words in enumerate(legend):
         yield f'<text x="{_LEFT}" y="{base + 28 + _LINE * number}" fill="#444444">{escape(words)}</text>'
+
+
+if __name__ == "__main__":
+    docs = Path(sys.argv[1])
+    published = json.loads((docs / "cluster-faults.json").read_text())
+    (docs / "cluster-faults.md").write_text(page(published["faults"]))
