@@ -1,1 +1,1 @@
-"""What Dockmaster costs, and how it compares: measurements on one machine, against real parts."""
+"""Measure what Dockmaster costs, and compare it with others, on one machine and with the real programs."""

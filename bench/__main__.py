@@ -1,7 +1,6 @@
-"""``python -m bench``: the measurements, in network, process and mount namespaces of their own.
+"""``python -m bench``: run the measurements in their own network, process and mount namespaces.
 
-Nothing of them reaches another machine, meets what runs on this one, or outlives them: the kernel ends every process
-of the namespaces with the first.
+They cannot reach other machines or disturb this one. When the first process ends, the kernel ends all others.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import os
 import sys
 
 NAMESPACES = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-# A shell as the first process: it collects the children that others leave behind.
+# The first process is a shell, because it reaps orphaned processes.
 FIRST = ["sh", "-c", '"$@"; exit $?', "sh"]
 
 if __name__ == "__main__":

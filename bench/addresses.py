@@ -1,4 +1,4 @@
-"""Addresses: what it costs to dial a container at its published port, and at its own address."""
+"""Addresses: what it costs to reach a container at its published port, and at its own address."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("finishes what it accepted", "exits at once")
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every kind of address, with and without docker-proxy."""
+    """Measure every kind of address, with and without docker-proxy."""
     figures = []
     for proxy in plan.proxies:
         with engine(userland_proxy=proxy) as client:
@@ -47,7 +47,7 @@ def _throughput(client: docker.DockerClient, of: str, publish: str | None, plan:
 
 
 def _stops(client: docker.DockerClient, of: str, publish: str | None, plan: Plan) -> list[Figure]:
-    """What is lost when containers are stopped, by the first of the systems."""
+    """Count failed requests while containers are stopped, with the first system of the plan."""
     figures = []
     _, start = next(chosen(plan))
     for kind in (kind for kind in plan.kinds if kind in KINDS):

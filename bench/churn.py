@@ -1,4 +1,4 @@
-"""Churn: what requests come to while containers start, stop, restart and are rolled, another server always usable."""
+"""Churn: what happens to requests while containers start, stop and restart, and another server is always usable."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .systems import Start, System, chosen
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
 STARTS: tuple[dict[str, str], ...] = ({}, {"START_DELAY": "0.5"}, {"FAIL_SECONDS": "0.5"})
-"""A container serves at once, or listens late, or answers 500 at first."""
+"""A container serves at once, listens late, or answers 500 at first."""
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every system with every kind of application."""
+    """Measure every system with every kind of application."""
     figures = []
     with engine() as client:
         for name, start in chosen(plan):
@@ -46,16 +46,16 @@ def _run(client: docker.DockerClient, start: Start, kind: str, plan: Plan) -> li
 
 
 class Changes:
-    """The containers, and what is done to them.
+    """Starts and stops containers.
 
     Args:
-        client: of the engine.
-        kind: what the application does when it is told to stop, one of KINDS.
-        publish: on which address of the machine they are published; None for none.
+        client: the client of the engine.
+        kind: what the application does on SIGTERM, one of KINDS.
+        publish: the address of the machine that ports are published on; None does not publish them.
 
     Attributes:
-        anchor: the container that is left alone.
-        stops: how often one was told to stop.
+        anchor: the container that runs all the time.
+        stops: how many containers were stopped.
     """
 
     def __init__(self, client: docker.DockerClient, kind: str, publish: str | None = LOOPBACK) -> None:
@@ -69,37 +69,37 @@ class Changes:
         self.others: deque[Running] = deque()
 
     def __enter__(self) -> Changes:
-        """Start the container that is left alone, and one to be changed."""
+        """Start the container that runs all the time, and another one."""
         self.anchor = self._new()
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove them all."""
+        """Remove all containers."""
         for container in self.all:
             container.remove(force=True)
 
     def under_load(self, system: System, changes: Iterable[Callable[[], None]]) -> Booked:
-        """Make the changes while requests come to the system: what became of these."""
+        """Make changes under load, and return what happened to the requests."""
         self.system = system
         self.balanced(self.anchor)
         with load() as booked:
             for change in changes:
                 change()
-            # What the last stop leaves behind counts as well.
+            # Requests just after the last stop count as well.
             time.sleep(system.interval + 1)
         return booked[0]
 
     def each(self) -> tuple[Callable[[], None], ...]:
-        """One of each, as many containers afterwards as before."""
+        """Return one change of each kind; together they keep the number of containers."""
         return (self.start, self.restart, self.roll, self.stop)
 
     def start(self) -> None:
-        """Start one more."""
+        """Start another container."""
         self.others.append(self._new(**next(self.variants)))
 
     def restart(self) -> None:
-        """Restart the oldest: it gets another port."""
+        """Restart the oldest container, which then has another port."""
         one = self._oldest()
         one.container.restart()
         self._drain(one, "ready")
@@ -107,19 +107,19 @@ class Changes:
         first_answer(self.others[-1].address)
 
     def roll(self) -> None:
-        """Replace the oldest: as soon as the new one answers, stop it."""
+        """Start a new container, and stop the oldest once the new one answers."""
         self.start()
         self.stop()
 
     def stop(self) -> None:
-        """Stop the oldest."""
+        """Stop the oldest container."""
         one = self._oldest()
         one.container.stop()
         one.container.remove()
         self.all.remove(one.container)
 
     def balanced(self, one: Running) -> None:
-        """Wait until a container has traffic: stopping one that never had any would show nothing."""
+        """Wait until a container has traffic: to stop one without traffic would show nothing."""
         first_answer(BALANCER, one.name)
 
     def _new(self, **environment: str) -> Running:
@@ -129,7 +129,7 @@ class Changes:
         return one
 
     def _oldest(self) -> Running:
-        """The next one to be stopped."""
+        """Take the container that is stopped next."""
         one = self.others.popleft()
         self.balanced(one)
         self._drain(one, "drain")

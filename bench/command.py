@@ -1,4 +1,4 @@
-"""The command ``dockmaster`` as the role installs it: one file, run by the system's own Python."""
+"""The command ``dockmaster`` as the role installs it: one file, run by the Python of the system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DRAIN_SECONDS = 15
 
 
 def install() -> None:
-    """Make the file."""
+    """Create the file."""
     with tempfile.TemporaryDirectory() as name:
         sources = Path(name) / "sources"
         shutil.copytree(ROOT / "module_utils", sources, ignore=shutil.ignore_patterns("__pycache__"))
@@ -26,17 +26,17 @@ def install() -> None:
 
 
 def sync(config: Path, *arguments: str) -> list[str]:
-    """The command line of a pass."""
+    """Return the command line of a sync."""
     return [str(DOCKMASTER), "sync", "--config", str(config), "--template", str(TEMPLATE), *arguments]
 
 
 def drain(config: Path, word: str, container: str) -> None:
-    """Drain a container until no request of it is left (``drain``), or have it serve again (``ready``)."""
+    """Drain a container and wait for its requests (``drain``), or make it ready again (``ready``)."""
     wait = ["--wait", str(DRAIN_SECONDS)] if word == "drain" else []
     line = [str(DOCKMASTER), word, "container", container, *wait]
     subprocess.run([*line, "--config", str(config), "--template", str(TEMPLATE)], check=True, stdout=subprocess.DEVNULL)
 
 
 def watch(config: Path) -> list[str]:
-    """The command line of the watcher."""
+    """Return the command line of the watcher."""
     return [str(DOCKMASTER), "watch", "--config", str(config)]

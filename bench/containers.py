@@ -17,7 +17,7 @@ HOST = "bench.test"
 BALANCER_PORT = 8080
 INSIDE = 8000
 ORIGIN = ["haproxy", "-f", "/origin.cfg"]
-"""The command of a container that costs little to answer."""
+"""The command of a container that answers at little cost."""
 
 LABELS = {
     "dockmaster.test": "bench",
@@ -30,11 +30,11 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class Running:
-    """A container and where it answers directly.
+    """A running container, and where it answers directly.
 
     Attributes:
-        container: to stop, to restart.
-        name: what its answers carry.
+        container: the container.
+        name: the text in its answers.
         address: host and port.
     """
 
@@ -52,14 +52,14 @@ def create(
     command: list[str] | None = None,
     **environment: str,
 ) -> Container:
-    """Make a container that is not started yet.
+    """Create a container without starting it.
 
     Args:
-        publish: on which address of the machine; None does not publish it.
-        port: at which port; None lets Docker choose one at every start.
-        healthcheck: whether Docker is to ask it, every second.
-        command: instead of the application.
-        environment: of the application.
+        publish: the address of the machine that its port is published on; None does not publish it.
+        port: the published port; None lets Docker choose one at each start.
+        healthcheck: whether Docker checks its health every second.
+        command: runs instead of the application.
+        environment: environment variables of the application.
     """
     more: dict[str, Any] = {}
     if publish:
@@ -71,14 +71,14 @@ def create(
 
 
 def run(client: docker.DockerClient, **more: Any) -> Running:
-    """Start a container of the application, as ``create`` takes it; it may not answer yet."""
+    """Start a container of the application, with the arguments of ``create``. It may not answer yet."""
     container = create(client, **more)
     container.start()
     return running(container)
 
 
 def running(container: Container) -> Running:
-    """A container that was started, or started again."""
+    """Return where a started container answers."""
     container.reload()
     network = container.attrs["NetworkSettings"]
     published = network["Ports"].get(f"{INSIDE}/tcp")
@@ -88,12 +88,12 @@ def running(container: Container) -> Running:
 
 
 def short(container: Container) -> str:
-    """What a container calls itself."""
+    """Return the short id of a container, which is also its host name."""
     return str(container.id)[:12]
 
 
 def free_port() -> int:
-    """A port that nobody else has: below those that clients get, and a new one each time."""
+    """Return a port that nothing else uses: each one once, and below the range of clients."""
     return next(_ports)
 
 

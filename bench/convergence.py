@@ -1,4 +1,4 @@
-"""Convergence: from a container's start to its first answer through the balancer, beside its first answer directly."""
+"""Convergence: from the start of a container to its first answer, directly and through the balancer."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .systems import System, chosen
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
 SERVERS = 2
-"""Requests at a time to the balancer, which gives one to each server: the one that was there, and the new one."""
+"""Requests at a time to the balancer, which sends one to each server: the old one and the new one."""
 HEALTHY = "health_status: healthy"
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every system in turn, with containers of its own."""
+    """Measure each system with its own containers."""
     figures = []
     with engine() as client:
         for name, start in chosen(plan):
@@ -79,21 +79,21 @@ def _with_healthcheck(client: docker.DockerClient, system: System, times: int) -
 
 
 def _apart(system: System) -> None:
-    """Start at any time between two looks at Docker: the last answer came with such a look."""
+    """Wait for a random part of the polling interval, because the last answer came just after a poll."""
     time.sleep(random.uniform(0, system.interval))
 
 
 def _healthy(client: docker.DockerClient, container: Container) -> SimpleQueue[float]:
-    """Gives the time of Docker's word that a container is healthy, on the monotonic clock."""
-    told: SimpleQueue[float] = SimpleQueue()
+    """Return a queue that gets the monotonic time at which Docker reports a container as healthy."""
+    reported: SimpleQueue[float] = SimpleQueue()
     events = client.events(decode=True, filters={"container": container.id, "event": "health_status"})
 
     def listen() -> None:
         for event in events:
             if event["Action"] == HEALTHY:
-                told.put(event["timeNano"] / 1e9 - time.time() + time.monotonic())
+                reported.put(event["timeNano"] / 1e9 - time.time() + time.monotonic())
                 events.close()
                 return
 
     threading.Thread(target=listen, daemon=True).start()
-    return told
+    return reported

@@ -1,4 +1,4 @@
-"""Dead servers: what the checks of servers cost that are new, never come up, and stay down."""
+"""Dead servers: what HAProxy's checks of new servers cost that never come up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .waiting import until
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """None at first; then as many as the plan says, of a simulated Docker host; then the same after a while."""
+    """Measure without dead servers, with new ones of a simulated Docker host, and with the same ones later."""
     figures = []
     for name, follow in OURS.items():
         if name not in plan.systems:
@@ -32,11 +32,11 @@ def _of_system(starting: AbstractContextManager[System], api: Simulated, plan: P
         figures = used(system, plan.dead_seconds, when="none")
         for _ in range(plan.dead):
             api.start(1)
-        until("every server there", partial(_all_there, system, plan.dead))
+        until("every server in HAProxy", partial(_has_all, system, plan.dead))
         figures += used(system, plan.dead_seconds, when=f"{plan.dead} new")
         time.sleep(plan.dead_settled)
         return figures + used(system, plan.dead_seconds, when=f"{plan.dead} that stay down")
 
 
-def _all_there(system: System, size: int) -> bool:
+def _has_all(system: System, size: int) -> bool:
     return system.proxy is not None and len(system.proxy.servers()) == size

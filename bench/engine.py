@@ -1,4 +1,4 @@
-"""A Docker engine of the measurements' own, in their namespaces."""
+"""A separate Docker engine in the namespaces of the measurements."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ DATA = CACHE / "engine"
 
 @contextmanager
 def engine(*, userland_proxy: bool = True) -> Iterator[docker.DockerClient]:
-    """Run an engine that has the application's image; its containers end with it.
+    """Run a Docker engine that has the image of the application. Its containers are removed at the end.
 
     Args:
-        userland_proxy: whether a docker-proxy stands before each published port, as is the engine's default.
+        userland_proxy: whether each published port has a docker-proxy, which is Docker's default.
     """
     nothing = RUN / "daemon.json"
     nothing.write_text("{}")
@@ -36,7 +36,7 @@ def engine(*, userland_proxy: bool = True) -> Iterator[docker.DockerClient]:
         f"--pidfile={RUN}/engine.pid",
         "--host=unix:///run/docker.sock",
         f"--host=tcp://127.0.0.1:{API_PORT}",
-        # systemd knows nothing of these namespaces.
+        # systemd does not manage these namespaces.
         "--exec-opt=native.cgroupdriver=cgroupfs",
         f"--userland-proxy={str(userland_proxy).lower()}",
     ]
@@ -65,13 +65,13 @@ def engine(*, userland_proxy: bool = True) -> Iterator[docker.DockerClient]:
 
 
 def wipe() -> None:
-    """Remove what engines have stored."""
+    """Remove the data of the engine."""
     shutil.rmtree(DATA, ignore_errors=True)
 
 
 def bridge_address() -> str:
-    """The machine's own address on the engine's bridge."""
+    """Return the address of the machine on the engine's bridge."""
     command = ["ip", "-json", "-4", "address", "show", "docker0"]
-    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    address: str = told[0]["addr_info"][0]["local"]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    address: str = found[0]["addr_info"][0]["local"]
     return address

@@ -1,4 +1,4 @@
-"""What a measurement gives: figures, and the file that they are kept in."""
+"""The figures of a measurement, and their file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Figure:
     """One thing measured, once or many times.
 
     Attributes:
-        what: in a few words.
-        of: the system, the application or the address that it was measured on.
+        what: what was measured, in a few words.
+        of: the measured system, application or address.
         unit: ``ms``, ``s``, ``MB``, ``/s``, or empty for a count or a ratio.
-        values: each time.
-        size: how many servers there were, where that is varied.
-        at_most: the goal for the median.
-        at_least: likewise.
-        detail: whether it only says more of another figure: pages and plots leave it out.
+        values: each measured value.
+        size: the number of servers, if that varies.
+        at_most: the goal for the median, as an upper limit.
+        at_least: the goal as a lower limit.
+        detail: whether it only explains another figure; pages and plots leave it out.
     """
 
     what: str
@@ -43,14 +43,14 @@ class Figure:
 
     @property
     def goal(self) -> str:
-        """The goal as text, empty where there is none."""
+        """The goal as text; empty if there is none."""
         if self.at_most is not None:
             return f"≤ {number(self.at_most)}" if self.at_most else "0"
         return "" if self.at_least is None else f"≥ {number(self.at_least)}"
 
     @property
     def reached(self) -> bool:
-        """Whether the median is as good as the goal."""
+        """Whether the median reaches the goal."""
         if self.at_most is not None:
             return self.median <= self.at_most
         return self.at_least is None or self.median >= self.at_least
@@ -58,15 +58,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Results:
-    """A measurement's figures with what is needed to judge them.
+    """The figures of a measurement, and what one needs to judge them.
 
     Attributes:
         measurement: its name.
         when: the date and time.
         seconds: how long it took.
-        machine: what it ran on.
-        plan: how much of everything was done.
-        figures: what came out.
+        machine: the machine.
+        plan: the size of the measurement.
+        figures: the figures.
     """
 
     measurement: str
@@ -78,31 +78,31 @@ class Results:
 
     @property
     def in_full(self) -> bool:
-        """Whether everything was done as often as a full measurement does it."""
-        # As it reads back.
+        """Whether this is a full measurement."""
+        # As JSON returns it.
         full: dict[str, Any] = json.loads(json.dumps(asdict(Plan())))
         return self.plan == full
 
     def find(self, what: str, of: str, size: int | None = None) -> Figure | None:
-        """The figure with these names, None where there is none."""
+        """Return the figure with these names, or None."""
         named = [figure for figure in self.figures if (figure.what, figure.of, figure.size) == (what, of, size)]
         return named[0] if named else None
 
     def save(self, folder: Path) -> None:
-        """Write the file of this measurement, over an earlier one."""
+        """Write the file of this measurement, and replace an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self), indent=1, default=float) + "\n"
         (folder / f"{self.measurement}.json").write_text(text)
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """Read such a file."""
+        """Read a file of results."""
         data = json.loads(path.read_text())
         return cls(**{**data, "figures": [Figure(**figure) for figure in data["figures"]]})
 
 
 def number(value: float) -> str:
-    """A number with three digits that count."""
+    """Format a number with three significant digits."""
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""HAProxy, started as the packages start it: a master and its worker."""
+"""Run HAProxy as its package does: a master and its worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from .processes import ready, started
 
 HAPROXY = shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/sbin") or "haproxy"
-CERTAIN_STATES = ("UP", "no check")
+USABLE = ("UP", "no check")
 
 
 class HAProxy:
@@ -31,27 +31,27 @@ class HAProxy:
         self.master = master
 
     def ask(self, command: str) -> str:
-        """A command of the Runtime API."""
+        """Send a command to the Runtime API, and return the answer."""
         return _ask(self.stats, command)
 
     def servers(self) -> dict[str, str]:
-        """The state of each server by its name."""
+        """Return the status of each server by its name."""
         rows = csv.DictReader(self.ask("show stat -1 4 -1").removeprefix("# ").splitlines())
         return {row["svname"]: row["status"] for row in rows}
 
     def usable(self) -> set[str]:
-        """The servers that get traffic."""
-        return {name for name, status in self.servers().items() if status.startswith(CERTAIN_STATES)}
+        """Return the names of the servers that get traffic."""
+        return {name for name, status in self.servers().items() if status.startswith(USABLE)}
 
     def reloads(self) -> int:
-        """How often the master was told to reload."""
+        """Return how often the master has reloaded."""
         rows = (line.split() for line in _ask(self.master, "show proc").splitlines())
         return next(int(row[2]) for row in rows if row[1:2] == ["master"])
 
 
 @contextmanager
 def haproxy(config: Path, pid_file: Path, stats: Path) -> Iterator[HAProxy]:
-    """Run HAProxy with a configuration that has a runtime socket."""
+    """Run HAProxy with a configuration that has a runtime socket, and check the configuration first."""
     subprocess.run([HAPROXY, "-c", "-f", config], check=True, stdout=subprocess.DEVNULL)
     master = stats.with_name("master.sock")
     command: list[str | Path] = [HAPROXY, "-W", "-S", f"{master}", "-f", config, "-p", pid_file]
@@ -74,7 +74,7 @@ def _ask(path: Path, command: str) -> str:
         connection.settimeout(30)
         connection.connect(str(path))
         connection.sendall(f"{command}\n".encode())
-        # The master does not close after its answer.
+        # The master does not close the connection after its answer.
         connection.shutdown(socket.SHUT_WR)
         while chunk := connection.recv(65536):
             answer += chunk

@@ -1,4 +1,4 @@
-"""Idle: what a system uses while nothing happens."""
+"""Idle: what a system uses while no container changes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .waiting import until
 
 MEGABYTE = 1_000_000
 GOALS, TOGETHER = (0.05, 50.0), (0.10, 60.0)
-"""Seconds of CPU a minute and megabytes: of the watcher alone, and of everything of ours together."""
+"""CPU seconds per minute and megabytes: of the watcher, and of everything of Dockmaster together."""
 INTERVAL = 5
 PERIODIC = ROOT / "roles" / "dockmaster" / "files" / "periodic"
-# Each minute a line for a shell, as cron has it. Nothing gets into this machine's log.
+# Runs the line of cron's file every minute, without writing to the log of this machine.
 CRON = """
 while :; do
     sh -c 'flock -n --no-fork "$0" "$@" 2>&1 | logger --no-act --stderr -t dockmaster' "$@"
@@ -38,7 +38,7 @@ PATIENCE = 90.0
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every system with the same containers."""
+    """Measure every system with the same containers."""
     figures = []
     with engine() as client:
         containers = [run(client) for _ in range(plan.idle_containers)]
@@ -58,7 +58,7 @@ def _all_answer(containers: list[Running]) -> None:
 
 
 def _together(containers: list[Running], seconds: float) -> list[Figure]:
-    """The watcher, and beside it what cron starts each minute to check it, with its share of a sync."""
+    """Measure the watcher together with the check that cron starts every minute, and with its share of a sync."""
     with folder("together") as where:
         config = configuration(where)
         with watcher(config) as system, _cron(config) as pid:
@@ -72,7 +72,7 @@ def _together(containers: list[Running], seconds: float) -> list[Figure]:
 
 @contextmanager
 def _cron(config: Path) -> Iterator[int]:
-    """Start what cron starts each minute beside the watcher, and wait until it has made its first sync."""
+    """Start every minute what cron starts besides the watcher, and wait for its first sync."""
     where = config.parent
     haproxy_cfg, own, log = where / "haproxy.cfg", where / "cron", where / "cron.log"
     periodic: list[str | Path] = [PERIODIC, where / "run", haproxy_cfg, *command.sync(config, "--every", f"{INTERVAL}")]
@@ -105,15 +105,15 @@ def used(
     goals: tuple[float, float] | None = None,
     cpu_of_others: float = 0.0,
 ) -> list[Figure]:
-    """What the discovery and HAProxy use in a while, CPU time counted up to a minute.
+    """Measure what the discovery and HAProxy use for some seconds, with CPU time scaled to a minute.
 
     Args:
         system: the system.
-        seconds: the while.
-        size: how many servers there are.
-        when: in which state it is.
-        goals: seconds of CPU and megabytes that the discovery may use.
-        cpu_of_others: seconds of CPU a minute that the discovery needs on average, and not in this while.
+        seconds: how long to measure.
+        size: the number of servers.
+        when: the state of the system, in words.
+        goals: CPU seconds and megabytes that the discovery may use.
+        cpu_of_others: CPU seconds per minute that the discovery needs on average, but not during this time.
     """
     before = usage(system.roots)
     time.sleep(seconds)

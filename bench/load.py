@@ -1,8 +1,8 @@
-"""A steady load on the balancer, from a process of its own: ``python -m bench.load``.
+"""A steady load on the balancer, from a separate process: ``python -m bench.load``.
 
-Requests go out at the times of a schedule, whatever became of those before (an open loop), and are never tried again.
-Half go over new connections and half over kept ones, a third are POST, and one in fifty takes two seconds. Anything
-but a whole answer with status 200 is a failure, an end of file as well. The latency counts from the scheduled time.
+Requests are sent by a schedule, whether or not earlier ones are finished (an open loop), and are never repeated. Half
+use new connections and half kept ones, a third are POST, and one in fifty takes two seconds. Everything but a complete
+answer with status 200 is a failure. The latency counts from the scheduled time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from .containers import BALANCER_PORT, HOST, LOOPBACK
 RATE = 500
 LONGEST = 7200.0
 TIMEOUT = 15.0
-"""Seconds after which a request has failed."""
+"""Seconds until a request without an answer has failed."""
 KEPT_SECONDS = 5.0
-"""How long a connection is kept without a request: less than the balancer keeps it."""
+"""How long an idle connection is kept, which is shorter than the balancer keeps it."""
 BODY = b"x" * 64
 KEPT, POST, SLOW = 1 / 2, 1 / 3, 1 / 50
 
@@ -36,11 +36,11 @@ class Request:
     """One request of the schedule.
 
     Attributes:
-        due: when it is to go out, on the monotonic clock.
+        due: when to send it, by the monotonic clock.
         method: GET or POST.
-        slow: whether the application is to take two seconds.
-        kept: whether it may go over a connection that was used before.
-        reused: whether it did.
+        slow: whether the application takes two seconds to answer.
+        kept: whether it may use a kept connection.
+        reused: whether it did use one.
     """
 
     due: float
@@ -50,7 +50,7 @@ class Request:
     reused: bool = False
 
     def text(self) -> bytes:
-        """What is sent."""
+        """Return what is sent."""
         path = "/slow" if self.slow else "/"
         length = f"Content-Length: {len(BODY)}\r\n" if self.method == "POST" else ""
         close = "" if self.kept else "Connection: close\r\n"
@@ -60,7 +60,7 @@ class Request:
 
 @dataclass
 class Client:
-    """Keeps to the schedule, and books what comes of it."""
+    """Sends requests by the schedule, and counts what happens to them."""
 
     rate: int
     port: int
@@ -73,7 +73,7 @@ class Client:
     latest: float = 0.0
 
     async def run(self, ended: asyncio.Event) -> None:
-        """Send until it is told to end, then wait for what is under way."""
+        """Send requests until ``ended`` is set, then wait for open ones."""
         chance = random.Random(1)
         began = time.monotonic()
         while not ended.is_set() and time.monotonic() - began < LONGEST:
@@ -89,7 +89,7 @@ class Client:
             await asyncio.sleep(0.05)
 
     def send(self, request: Request) -> None:
-        """Send a request over a connection that is idle, or over a new one."""
+        """Send a request on an idle connection, or on a new one."""
         self.requests += 1
         while request.kept and self.idle:
             connection = self.idle.popleft()
@@ -97,13 +97,13 @@ class Client:
                 request.reused = True
                 connection.send(request)
                 return
-        # The loop itself keeps only a weak reference to a task.
+        # The event loop keeps only weak references to tasks.
         task = asyncio.create_task(self.connect(request))
         self.connecting.add(task)
         task.add_done_callback(self.connecting.discard)
 
     async def connect(self, request: Request) -> None:
-        """Send a request over a new connection."""
+        """Send a request on a new connection."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -116,13 +116,13 @@ class Client:
             connection.send(request)
 
     def answered(self, request: Request) -> None:
-        """Book an answer."""
+        """Count an answer."""
         self.finished += 1
         if not request.slow:
             self.latencies.append(time.monotonic() - request.due)
 
     def failed(self, request: Request, kind: str) -> None:
-        """Book a failure."""
+        """Count a failure."""
         self.finished += 1
         what = (
             f"{'slow ' if request.slow else ''}{request.method} on a {'kept' if request.reused else 'new'} connection"
@@ -130,7 +130,7 @@ class Client:
         self.failures.append({"at": time.monotonic(), "kind": f"{what}: {kind}", "method": request.method})
 
     def result(self) -> dict[str, Any]:
-        """All that was booked."""
+        """Return everything that was counted."""
         for _ in range(self.requests - self.finished):
             self.failures.append({"at": time.monotonic(), "kind": "?: never finished", "method": "?"})
         return {
@@ -142,7 +142,7 @@ class Client:
 
 
 class Connection(asyncio.Protocol):
-    """A connection to the balancer, with one request at a time."""
+    """A connection to the balancer that has one request at a time."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -153,16 +153,16 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether the balancer has not closed it, as far as is known here."""
+        """Whether the connection is open, as far as is known here."""
         return self.transport is not None and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
+        """Take the new connection."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def send(self, request: Request) -> None:
-        """Send a request, and expect its answer in time."""
+        """Send a request, and start its time-out."""
         self.request = request
         if self.transport is None or self.transport.is_closing():
             self._fail("end of file")
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         self.transport.write(request.text())
 
     def data_received(self, data: bytes) -> None:
-        """A piece of the answer."""
+        """Take a part of the answer."""
         self.received += data
         head, end, body = self.received.partition(b"\r\n\r\n")
         if not end or self.request is None:
@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The balancer has closed it."""
+        """Note that the connection is closed."""
         self._fail("reset" if error else "end of file")
 
     def _set_timer(self, seconds: float) -> None:
@@ -220,13 +220,13 @@ class Connection(asyncio.Protocol):
 
 @dataclass(frozen=True)
 class Booked:
-    """What a load has seen.
+    """The results of a load.
 
     Attributes:
-        requests: how many.
-        failures: each with its time on the monotonic clock (``at``), its ``method``, and its ``kind`` in words.
-        latencies: in seconds, of those that take no two seconds.
-        behind: how far the client itself was behind its schedule at the worst, in seconds.
+        requests: how many requests were sent.
+        failures: each with its monotonic time (``at``), its ``method``, and its ``kind`` in words.
+        latencies: in seconds, of all but the slow requests.
+        behind: how many seconds the client was behind its schedule at worst.
     """
 
     requests: int
@@ -235,14 +235,14 @@ class Booked:
     behind: float
 
     def quantile(self, share: float) -> float:
-        """A quantile of the latencies, in milliseconds."""
+        """Return a quantile of the latencies in milliseconds."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
 
 
 @contextmanager
 def load(rate: int = RATE, port: int = BALANCER_PORT) -> Iterator[list[Booked]]:
-    """Put the load on for as long as the block lasts; then the list has what was booked."""
+    """Run the load during the block. Afterwards, the list has its results."""
     booked: list[Booked] = []
     command = [sys.executable, "-m", "bench.load", str(rate), str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -257,7 +257,7 @@ def load(rate: int = RATE, port: int = BALANCER_PORT) -> Iterator[list[Booked]]:
 
 
 async def _main(rate: int, port: int) -> None:
-    """Load until standard input ends."""
+    """Run the load until standard input ends."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, ended.set)

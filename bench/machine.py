@@ -1,4 +1,4 @@
-"""The machine that figures were measured on."""
+"""Describe the machine that the figures are measured on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .haproxy import HAPROXY
 
 
 def describe() -> dict[str, str]:
-    """Processor, memory, and the versions of what was measured."""
+    """Return processor, memory, and the versions of the measured programs."""
     cpu = _field("/proc/cpuinfo", "model name")
     memory = int(_field("/proc/meminfo", "MemTotal").split()[0]) / 1024 / 1024
     return {
@@ -21,9 +21,9 @@ def describe() -> dict[str, str]:
         "memory": f"{memory:.0f} GiB",
         "kernel": platform.release(),
         "system": platform.freedesktop_os_release()["PRETTY_NAME"],
-        "Docker": _said("dockerd", "--version").split(" ", 2)[2],
-        "HAProxy": _said(HAPROXY, "-v").split()[2],
-        "Python": _said(PYTHON, "--version").split()[1],
+        "Docker": _first_line("dockerd", "--version").split(" ", 2)[2],
+        "HAProxy": _first_line(HAPROXY, "-v").split()[2],
+        "Python": _first_line(PYTHON, "--version").split()[1],
     }
 
 
@@ -32,5 +32,5 @@ def _field(path: str, name: str) -> str:
     return next(value.strip() for key, value in lines if key.strip() == name)
 
 
-def _said(*command: str) -> str:
+def _first_line(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]

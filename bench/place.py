@@ -1,4 +1,4 @@
-"""Where things are."""
+"""Paths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "bench"
-"""What bench/prepare.yml made."""
+"""The files that bench/prepare.yml makes."""
 RESULTS = ROOT / "bench" / "results"
 RUN = Path("/run/bench")
-"""Sockets, configurations and logs of a run, in memory that only its namespaces see."""
+"""Sockets, configurations and logs of a run, in memory that only its namespaces can see."""

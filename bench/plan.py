@@ -1,4 +1,4 @@
-"""How much of everything is done."""
+"""The size of the measurements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KINDS = {
     "exits at once": "exit",
     "is drained, then exits at once": "exit",
 }
-"""Kinds of application by what they do when they are told to stop, and their ON_TERM."""
+"""Kinds of application by what they do on SIGTERM, with their ON_TERM."""
 DRAINED = "is drained, then exits at once"
 
 
@@ -19,25 +19,25 @@ class Plan:
     """The size of each measurement.
 
     Attributes:
-        systems: which are compared.
-        intervals: seconds between the looks of those that look at intervals; None as each comes.
-        starts: containers started for convergence.
-        starts_polled: the same for systems that look at intervals: what they take is a matter of those.
-        dead: servers that are down.
-        dead_seconds: for how long their cost is looked at.
-        dead_settled: seconds after which it is looked at again.
-        churn: starts, stops, restarts and rolls of each kind of application.
-        churn_polled: the same for systems that look at intervals: each change waits for such a look.
+        systems: the compared systems.
+        intervals: seconds between two queries of a polling system; None for each system's default.
+        starts: how many containers are started for convergence.
+        starts_polled: the same for polling systems, whose interval decides.
+        dead: how many servers are down.
+        dead_seconds: for how long their cost is measured.
+        dead_settled: seconds until it is measured again.
+        churn: how many starts, stops, restarts and rolls of each kind of application.
+        churn_polled: the same for polling systems, which take longer for each change.
         kinds: the kinds of application.
-        stops: stops for each kind of address.
+        stops: how many stops for each kind of address.
         ways: the kinds of address.
-        proxies: whether there is a docker-proxy.
-        rounds: of throughput.
-        round_seconds: of each such round.
-        idle_seconds: how long is idled.
-        idle_containers: with how many containers.
+        proxies: with docker-proxy, without it, or both.
+        rounds: how many rounds of throughput.
+        round_seconds: seconds of each round.
+        idle_seconds: seconds of the idle measurement.
+        idle_containers: how many containers run meanwhile.
         sizes: numbers of servers for the scale.
-        changes: single changes measured at each size.
+        changes: how many single changes are measured at each size.
     """
 
     systems: tuple[str, ...] = ("watch", "cron", "easyhaproxy")
@@ -94,4 +94,4 @@ SHORT = Plan(
     round_seconds=3,
     changes=10,
 )
-"""Half an hour or so: enough for a median of what does not look at intervals."""
+"""About half an hour: enough for a median of systems that do not poll."""

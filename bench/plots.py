@@ -1,4 +1,4 @@
-"""A picture of each measurement: ``python -m bench.plots FOLDER`` draws what its JSON files say."""
+"""Draw each measurement: ``python -m bench.plots FOLDER`` makes a picture of each JSON file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .summary import shown
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#bbbbbb")
 GOAL = {"color": "#888888", "linestyle": ":", "linewidth": 1}
 WIDTH, LINE, FRAME = 9.0, 0.2, 0.9
-"""In inches: of a page, of a line of points, of what is around them."""
+"""In inches: the width of a picture, and the height of a row of points and of what is around them."""
 
 
 def draw(results: Results, path: Path) -> None:
-    """One picture of a measurement: a panel for each thing that the first table shows of it, or else for each."""
+    """Draw a measurement: a panel for each figure of the first table, or for every figure."""
     panels: dict[str, list[Figure]] = {}
     chosen = shown(results.measurement)
     for figure in results.figures:
@@ -36,7 +36,7 @@ def draw(results: Results, path: Path) -> None:
         panel.set_title(f"{what}, {unit}" if unit else what, loc="left", fontsize=9)
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8)
-    # Without a date, the same figures give the same file.
+    # Without a date, equal figures give equal files.
     page.savefig(path, metadata={"Date": None})
 
 
@@ -45,7 +45,7 @@ def _sized(figures: Sequence[Figure]) -> bool:
 
 
 def _points(panel: Axes, figures: Sequence[Figure]) -> None:
-    """Every value as a point, and the median as a line."""
+    """Draw every value as a point, and the median as a line."""
     for row, figure in enumerate(figures):
         colour = COLOURS[row % len(COLOURS)]
         panel.plot(figure.values, [row] * len(figure.values), "o", color=colour, alpha=0.5, markersize=4)
@@ -60,7 +60,7 @@ def _points(panel: Axes, figures: Sequence[Figure]) -> None:
 
 
 def _by_size(panel: Axes, figures: Sequence[Figure]) -> None:
-    """The median against the number of servers, with the least and the greatest."""
+    """Draw median, minimum and maximum by the number of servers."""
     for colour, of in zip(COLOURS, dict.fromkeys(figure.of for figure in figures), strict=False):
         line = [figure for figure in figures if figure.of == of]
         sizes = [float(figure.size or 0) for figure in line]
@@ -71,7 +71,7 @@ def _by_size(panel: Axes, figures: Sequence[Figure]) -> None:
     panel.set_xscale("log")
     if min(values) > 0:
         panel.set_yscale("log")
-        # Whole decades, so that the axis has numbers.
+        # The axis has numbers at whole decades only.
         panel.set_ylim(10 ** math.floor(math.log10(min(values))), 10 ** math.ceil(math.log10(max(values))))
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(lambda value, _: number(value))
@@ -81,7 +81,7 @@ def _by_size(panel: Axes, figures: Sequence[Figure]) -> None:
 
 
 def main() -> None:
-    """Draw all that a folder has."""
+    """Draw every result of a folder."""
     mpl.rcParams["svg.hashsalt"] = "dockmaster"
     mpl.rcParams["svg.fonttype"] = "none"
     for path in sorted(Path(sys.argv[1]).glob("*.json")):

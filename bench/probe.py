@@ -1,4 +1,4 @@
-"""When something answers for the first time."""
+"""Measure when something answers for the first time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CLOSE = "Connection: close\r\n"
 
 
 def ask(address: tuple[str, int], headers: str = "", times: int = 1) -> str:
-    """Requests on a new connection, sent at once: all that is answered, or what came of it."""
+    """Send requests at once on a new connection, and return everything that is received."""
     answer = b""
     requests = REQUEST.format(headers) * (times - 1) + REQUEST.format(CLOSE + headers)
     try:
@@ -29,7 +29,7 @@ def ask(address: tuple[str, int], headers: str = "", times: int = 1) -> str:
 
 
 def answers(address: tuple[str, int], text: str = "", headers: str = "", times: int = 1) -> bool:
-    """Whether it answers with 200, and one of so many answers has a text."""
+    """Whether the answer is 200, and one of the answers contains a text."""
     answer = ask(address, headers, times)
     return answer.startswith("HTTP/1.1 200") and text in answer
 
@@ -37,7 +37,7 @@ def answers(address: tuple[str, int], text: str = "", headers: str = "", times: 
 def first_answer(
     address: tuple[str, int], text: str = "", times: int = 1, *, seconds: float = 60.0, headers: str = ""
 ) -> float:
-    """Ask until the answer is 200 with a text: the time on the monotonic clock; raises TooLate."""
+    """Send requests until an answer is 200 and has a text; returns the monotonic time. Raises TooLate."""
     deadline = time.monotonic() + seconds
     while not answers(address, text, headers, times):
         if time.monotonic() > deadline:
@@ -47,7 +47,7 @@ def first_answer(
 
 
 def first_answers(*asked: tuple[tuple[str, int], str, int]) -> list[Future[float]]:
-    """The same for several at a time; the results are awaited by the caller."""
+    """Do the same for several at a time, and return their futures."""
     pool = ThreadPoolExecutor(len(asked))
     answered = [pool.submit(first_answer, *one) for one in asked]
     pool.shutdown(wait=False)

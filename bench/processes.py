@@ -1,4 +1,4 @@
-"""Processes that a measurement starts: how they end, and what they cost."""
+"""Start and end the processes of a measurement, and measure what they use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def started(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in the background, with all that it starts, for as long as the block lasts."""
+    """Run a command in the background during the block, and end it with all its children."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -46,7 +46,7 @@ def started(
 
 
 def ready(process: subprocess.Popen[bytes], log: Path, condition: Callable[[], object]) -> None:
-    """Wait until a process that was started is ready; raises TooLate with what it said."""
+    """Wait until a started process is ready. Raises TooLate with its log."""
     name = Path(str(process.args[0] if isinstance(process.args, Sequence) else process.args)).name
     try:
         until(name, lambda: process.poll() is not None or condition())
@@ -58,12 +58,12 @@ def ready(process: subprocess.Popen[bytes], log: Path, condition: Callable[[], o
 
 @dataclass(frozen=True)
 class Usage:
-    """What processes have used.
+    """What processes use.
 
     Attributes:
-        cpu: seconds so far.
-        rss: bytes resident, what is shared counted in each.
-        pss: bytes, what is shared counted once.
+        cpu: seconds of CPU time so far.
+        rss: resident bytes; shared memory counts in each process.
+        pss: bytes in proportion; shared memory counts once.
     """
 
     cpu: float
@@ -71,15 +71,15 @@ class Usage:
     pss: int
 
     def __add__(self, other: Usage) -> Usage:
-        """Both together."""
+        """Return the sum of both."""
         return Usage(self.cpu + other.cpu, self.rss + other.rss, self.pss + other.pss)
 
 
 def usage(roots: Sequence[int]) -> dict[str, Usage]:
-    """What process trees have used, HAProxy's share (``haproxy``) and the rest (``discovery``) apart.
+    """Return what process trees use: HAProxy (``haproxy``) and everything else (``discovery``).
 
-    A process that has ended counts where its parent waited for it; one that ends in between would not count at all,
-    so they are read until they are the same before and after.
+    The CPU time of an ended process counts once its parent has waited for it. One that ends while they are read would
+    not count at all, so they are read again until the processes are the same before and after.
     """
     pids = tree(roots)
     for _ in range(TRIES):
@@ -87,7 +87,7 @@ def usage(roots: Sequence[int]) -> dict[str, Usage]:
         pids = tree(roots)
         if pids == before:
             return total
-    raise TooLate(f"the processes of {list(roots)} do not stay the same while they are read {TRIES} times")
+    raise TooLate(f"the processes of {list(roots)} changed each of {TRIES} times that they were read")
 
 
 def _usage(pids: Iterable[int]) -> dict[str, Usage]:
@@ -107,7 +107,7 @@ def _usage(pids: Iterable[int]) -> dict[str, Usage]:
 
 
 def _memory(pid: int) -> dict[str, int]:
-    """What the kernel says of a process's memory in bytes: nothing, where it has ended and nobody waited for it yet."""
+    """Return the memory of a process in bytes; empty if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     except (FileNotFoundError, ProcessLookupError):
@@ -116,7 +116,7 @@ def _memory(pid: int) -> dict[str, int]:
 
 
 def tree(roots: Iterable[int]) -> list[int]:
-    """The processes and all below them."""
+    """Return the processes and all their descendants."""
     found = []
     waiting = list(roots)
     while waiting:

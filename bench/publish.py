@@ -1,4 +1,4 @@
-"""``python -m bench.publish``: take the results over into docs/performance.md, and into a page for each measurement."""
+"""``python -m bench.publish``: write the results into docs/performance.md, and into a page for each measurement."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def main() -> None:
 
 
 def published() -> dict[str, Results]:
-    """The results in docs/performance, by the name of their measurement."""
+    """Return the results in docs/performance by the name of their measurement."""
     return {path.stem: Results.load(path) for path in sorted(FOLDER.glob("*.json"))}
 
 
 def filled(text: str, results: summary.Published) -> str:
-    """The page with everything between its marks, ``<!-- NAME -->`` and ``<!-- /NAME -->``, written anew."""
+    """Return the page with everything between ``<!-- NAME -->`` and ``<!-- /NAME -->`` replaced."""
     places = [found[1] for found in MARKED.finditer(text)]
     expected = {SUMMARY, *results}
     if len(places) != len(set(places)) or not expected <= set(places):

@@ -1,4 +1,4 @@
-"""Results as tables, for a terminal and for pages."""
+"""Show results as tables, in a terminal and on pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HEAD = ("what", "of", "servers", "median", "from", "to", "times", "goal", "reach
 
 
 def rows(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
-    """A row for each figure; the last column says whether the goal was reached."""
+    """Return a row for each figure. The last column says whether the goal is reached."""
     table = []
     for figure in figures:
         unit = f" {figure.unit}" if figure.unit else ""
@@ -23,7 +23,7 @@ def rows(figures: Iterable[Figure]) -> list[tuple[str, ...]]:
 
 
 def text(results: Results) -> str:
-    """The table for a terminal."""
+    """Return the table for a terminal."""
     table = [HEAD, *rows(results.figures)]
     widths = [max(len(row[column]) for row in table) for column in range(len(HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
@@ -31,7 +31,7 @@ def text(results: Results) -> str:
 
 
 def page(results: Results) -> str:
-    """The page with every figure of a measurement, and the machine that it was made on."""
+    """Return the page with every figure of a measurement, and the machine."""
     name = results.measurement
     table = markdown(HEAD, rows(figure for figure in results.figures if not figure.detail))
     machine = "\n".join(f"- {key}: {value}" for key, value in results.machine.items())
@@ -49,13 +49,13 @@ def page(results: Results) -> str:
 
 
 def measured(results: Results) -> str:
-    """When it was measured, and how much of it."""
+    """Say when it was measured, and whether in full."""
     size = "in full" if results.in_full else "with less of everything (`BENCH_SHORT=1`)"
     return f"Measured on {results.when}, {size}."
 
 
 def markdown(head: Sequence[str], table: Sequence[Sequence[str]]) -> str:
-    """A table for a page; columns that are empty throughout are left out."""
+    """Return a table for a page, without columns that are empty in every row."""
     used = [column for column in range(len(head)) if any(row[column] for row in table)]
     lines = [f"| {' | '.join(row[column] for column in used)} |" for row in (head, *table)]
     return "\n".join([lines[0], "|---" * len(used) + "|", *lines[1:]])

@@ -1,4 +1,4 @@
-"""The measurements, one after the other, inside the namespaces that ``python -m bench`` makes."""
+"""Run the measurements one after the other, inside the namespaces of ``python -m bench``."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MEASUREMENTS: Mapping[str, Callable[[Plan], list[Figure]]] = {
 
 
 def main() -> int:
-    """Measure what is asked for; returns the exit status."""
+    """Run the chosen measurements, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     names = os.environ.get("BENCH", "").split()
     parser.add_argument("names", nargs="*", default=names or list(MEASUREMENTS), metavar="MEASUREMENT")
-    parser.add_argument("--smoke", action="store_true", help="everything in miniature, to see that it works")
+    parser.add_argument("--smoke", action="store_true", help="measure very little, to see that everything works")
     parser.add_argument(
         "--short",
         action="store_true",
         default=bool(os.environ.get("BENCH_SHORT")),
-        help="less of everything: half an hour or so (BENCH_SHORT=1 does the same)",
+        help="measure less, in about half an hour (also BENCH_SHORT=1)",
     )
     options = parser.parse_args()
     unknown = set(options.names) - set(MEASUREMENTS)
@@ -49,13 +49,13 @@ def main() -> int:
         results = measure(options.names, plan, folder)
     finally:
         engine.wipe()
-    said = [f"{one.measurement}: {what}" for one in results for what in smoke.wrong(one.figures) if options.smoke]
-    print(*said, sep="\n", file=sys.stderr, end="")
-    return 1 if said else 0
+    problems = [f"{one.measurement}: {what}" for one in results for what in smoke.wrong(one.figures) if options.smoke]
+    print(*problems, sep="\n", file=sys.stderr, end="")
+    return 1 if problems else 0
 
 
 def prepare() -> None:
-    """Make the namespaces usable: a loopback, and a /run that nobody else sees."""
+    """Set up the namespaces: a loopback interface, and a private /run."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "bench", "/run"], check=True)
     RUN.mkdir()
@@ -64,7 +64,7 @@ def prepare() -> None:
 
 
 def measure(names: Sequence[str], plan: Plan, folder: Path) -> list[Results]:
-    """Make the measurements, keep and print what comes out."""
+    """Run measurements, and save and print their results."""
     about = machine.describe()
     made = []
     for name in names:
@@ -74,7 +74,7 @@ def measure(names: Sequence[str], plan: Plan, folder: Path) -> list[Results]:
         results.save(folder)
         made.append(results)
         print(f"\n{report.text(results)}\n", flush=True)
-    # It has a virtual environment of its own: the rest needs none of what it brings.
+    # Plots have their own virtual environment.
     subprocess.run([CACHE / "plots" / "bin" / "python", "-m", "bench.plots", folder], check=True)
     return made
 

@@ -1,4 +1,4 @@
-"""Scale: from ten servers to ten thousand, of simulated Docker hosts and in a real HAProxy."""
+"""Scale: ten to ten thousand servers, with simulated Docker hosts and a real HAProxy."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from .waiting import until
 
 BALANCER = (LOOPBACK, BALANCER_PORT)
 MOST_HOSTS = 100
-PASSES = 3
+SYNCS = 3
 GOALS = 1.0, 150.0
-"""Seconds of CPU in an idle minute, and megabytes, at the largest size."""
+"""CPU seconds in an idle minute, and megabytes, at the largest size."""
 PATIENCE = 120.0
-# A request may name the server that it wants: of ten thousand, a new one would not be met by chance.
+# A request can name its server, because one of ten thousand would hardly be met by chance.
 TO_SERVER = "use-server %[req.hdr(x-server)] if { req.hdr(x-server) -m found }"
 ORIGINS = """
 global
@@ -46,14 +46,14 @@ frontend origins
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Every size in turn."""
+    """Measure every size in turn."""
     figures = []
     for size in plan.sizes:
         hosts = min(MOST_HOSTS, max(1, size // 10))
         ports = size // hosts + plan.changes
         with folder("scale") as where, simulated_docker(size, hosts) as api, origins(ports):
             config = configuration(where, docker_hosts=api.docker_hosts, listen=[TO_SERVER])
-            figures += _passes(config, size)
+            figures += _syncs(config, size)
             with watcher(config) as system:
                 until("every server", partial(_all_usable, system, size), PATIENCE, 0.2)
                 figures += used(system, plan.idle_seconds, size=size, goals=GOALS)
@@ -64,7 +64,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 @contextmanager
 def origins(ports: int) -> Iterator[None]:
-    """Answer at that many ports, on every address, with the address and the port."""
+    """Answer at many ports of every address, with the address and the port."""
     with folder("origins") as where:
         config = where / "haproxy.cfg"
         config.write_text(ORIGINS.format(first=FIRST_PORT, last=FIRST_PORT + ports - 1))
@@ -76,7 +76,7 @@ def origins(ports: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ran:
-    """A process that has ended: seconds on the clock, seconds of CPU, megabytes at the most."""
+    """What an ended process took: seconds, CPU seconds, and megabytes at most."""
 
     seconds: float
     cpu: float
@@ -94,35 +94,35 @@ def _run(line: list[str]) -> Ran:
     return Ran(seconds, resources.ru_utime + resources.ru_stime, resources.ru_maxrss * 1024 / MEGABYTE)
 
 
-def _passes(config: Path, size: int) -> list[Figure]:
-    """A first pass without a HAProxy, HAProxy's start, and passes that change nothing."""
+def _syncs(config: Path, size: int) -> list[Figure]:
+    """Measure the first sync while HAProxy is stopped, HAProxy's start, and syncs that change nothing."""
     first = _run(command.sync(config))
     began = time.monotonic()
     with balancer(config) as proxy:
         until("every server", lambda: len(proxy.usable()) >= size, PATIENCE, 0.05)
         begun = time.monotonic() - began
-        none = [_run(command.sync(config)) for _ in range(PASSES)]
-    of = "a pass"
+        none = [_run(command.sync(config)) for _ in range(SYNCS)]
+    of = "a sync"
     return [
         Figure("cold start", of, "s", [first.seconds], size),
         Figure("cold start", "haproxy, until every server is checked", "s", [begun], size),
-        Figure("a pass without a change", of, "s", [one.seconds for one in none], size, at_most=2),
-        Figure("CPU of a pass without a change", of, "s", [one.cpu for one in none], size),
+        Figure("a sync without a change", of, "s", [one.seconds for one in none], size, at_most=2),
+        Figure("CPU of a sync without a change", of, "s", [one.cpu for one in none], size),
         Figure("memory, resident", of, "MB", [max(one.memory for one in none)], size),
     ]
 
 
 def _changes(system: System, api: Simulated, size: int, times: int) -> list[Figure]:
-    """One container more, then one less: how soon it is applied, and how soon it answers."""
+    """Start and stop single containers: measure when HAProxy has the server, and when it answers."""
     applied, answered, haproxys = [], [], []
     for number in range(times):
         log = system.log.stat().st_size
         one = api.start(number % api.hosts + 1)
-        until("the change", partial(_said, system, log, one), pause=0.0005)
-        applied.append((time.monotonic() - one.told) * 1000)
+        until("the change", partial(_is_logged, system, log, one), pause=0.0005)
+        applied.append((time.monotonic() - one.sent) * 1000)
         wanted = f"X-Server: {_server(api, one)}\r\n"
         answer = first_answer(BALANCER, f"{address(one.host)}:{one.port}", headers=wanted, seconds=PATIENCE)
-        answered.append((answer - one.told) * 1000)
+        answered.append((answer - one.sent) * 1000)
         api.stop(one)
         haproxys.append(_added_by_hand(system, number))
     share, rest = f"{system.name}: haproxy", f"{system.name}: discovery"
@@ -136,7 +136,7 @@ def _changes(system: System, api: Simulated, size: int, times: int) -> list[Figu
 
 
 def _added_by_hand(system: System, number: int) -> float:
-    """Milliseconds that HAProxy itself takes for such a change."""
+    """Return the milliseconds that HAProxy itself takes for such a change."""
     assert system.proxy is not None
     server = f"{SERVICE}/by-hand-{number}"
     began = time.monotonic()
@@ -145,12 +145,12 @@ def _added_by_hand(system: System, number: int) -> float:
         f"set server {server} state drain; set server {server} health down; set server {server} state ready"
     )
     took = (time.monotonic() - began) * 1000
-    # Out of the way; the next pass takes it for one that nobody wants.
+    # In maintenance it gets no requests.
     system.proxy.ask(f"set server {server} state maint")
     return took
 
 
-def _said(system: System, since: int, one: Started) -> bool:
+def _is_logged(system: System, since: int, one: Started) -> bool:
     with system.log.open("rb") as log:
         log.seek(since)
         return one.id[:12].encode() in log.read()

@@ -1,8 +1,8 @@
 """Simulated Docker APIs on real sockets, for more containers and hosts than one machine can run.
 
-``python -m bench.simulated_docker SIZE HOSTS`` serves HOSTS engines with SIZE running containers in all; engine n is at
-127.1.0.n. Each publishes its containers at ports of its own. An entry of a list is what a real engine said of a
-container, with another id, name and port. Lines on standard input start and stop containers: see ``Simulated``.
+``python -m bench.simulated_docker SIZE HOSTS`` serves HOSTS engines with SIZE running containers in total. Engine n
+listens at 127.1.0.n. Each entry of a list is a real engine's entry with another id, name and port. Lines on standard
+input start and stop containers: see ``Simulated``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24",
 
 
 def address(number: int) -> str:
-    """Where an engine is, and where its containers are reached."""
+    """Return the address of an engine and of its containers."""
     return f"127.1.0.{number}"
 
 
@@ -39,10 +39,12 @@ class Engine:
     """One simulated engine.
 
     Attributes:
-        number: from 1.
-        containers: entries of its list by their ids.
-        streams: those who follow its events.
-        listed: the whole list as it is sent, empty after a change.
+        number: the number, from 1.
+        mould: the entry that all entries are copied from.
+        containers: the entries of its list by their ids.
+        streams: the clients that follow its events.
+        listed: the whole list as JSON; empty after a change.
+        made: how many containers were started.
     """
 
     number: int
@@ -53,7 +55,7 @@ class Engine:
     made: int = 0
 
     def add(self) -> dict[str, Any]:
-        """One more container that runs."""
+        """Start another container."""
         port = FIRST_PORT + self.made
         entry = copy.deepcopy(self.mould)
         entry["Id"] = hashlib.sha256(f"{self.number} {self.made}".encode()).hexdigest()
@@ -65,8 +67,8 @@ class Engine:
         self.listed = b""
         return entry
 
-    def tell(self, entry: dict[str, Any], action: str, **attributes: str) -> None:
-        """Send an event to everybody who follows."""
+    def send_event(self, entry: dict[str, Any], action: str, **attributes: str) -> None:
+        """Send an event to all clients that follow."""
         now = time.time_ns()
         actor = {"ID": entry["Id"], "Attributes": {**entry["Labels"], "image": IMAGE, "name": entry["Names"][0][1:]}}
         actor["Attributes"] |= attributes
@@ -77,7 +79,7 @@ class Engine:
             stream.write(b"%x\r\n%b\r\n" % (len(line), line))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one client until it goes."""
+        """Answer one client until it closes the connection."""
         try:
             while request := await reader.readuntil(b"\r\n\r\n"):
                 url = urlsplit(request.split(b" ", 2)[1].decode())
@@ -120,7 +122,7 @@ class Engine:
             raise NotImplementedError(f"filters that are not simulated: {unknown}")
         found = list(self.containers.values())
         if "id" in filters:
-            # A whole id is looked up, as the real engine does it.
+            # Like the real engine, look up full ids.
             found = [self.containers[one] for one in filters["id"] if one in self.containers]
         for label in filters.get("label", []):
             name, _, value = label.partition("=")
@@ -145,17 +147,17 @@ async def _main(size: int, hosts: int) -> None:
         engine = engines[int(host) - 1]
         if word == "start":
             entry = engine.add()
-            told = time.monotonic()
-            engine.tell(entry, "start")
+            sent = time.monotonic()
+            engine.send_event(entry, "start")
         else:
             entry = engine.containers.pop(what[0])
             engine.listed = b""
-            told = time.monotonic()
-            engine.tell(entry, "kill", signal="15")
-            engine.tell(entry, "die", exitCode="0")
-            engine.tell(entry, "stop")
+            sent = time.monotonic()
+            engine.send_event(entry, "kill", signal="15")
+            engine.send_event(entry, "die", exitCode="0")
+            engine.send_event(entry, "stop")
         port = entry["Ports"][0]["PublicPort"]
-        print(json.dumps({"id": entry["Id"], "port": port, "told": told}), flush=True)
+        print(json.dumps({"id": entry["Id"], "port": port, "sent": sent}), flush=True)
 
 
 @dataclass(frozen=True)
@@ -163,20 +165,20 @@ class Started:
     """A simulated container that was started.
 
     Attributes:
-        host: the number of its engine.
-        id: the whole id.
-        port: where it is published.
-        told: when the event was sent, on the monotonic clock.
+        host: the number of the engine.
+        id: the full id.
+        port: the published port.
+        sent: when the event was sent, by the monotonic clock.
     """
 
     host: int
     id: str
     port: int
-    told: float
+    sent: float
 
 
 class Simulated:
-    """The engines' process, as others use it."""
+    """Controls the process of the simulated engines."""
 
     def __init__(self, process: subprocess.Popen[str], hosts: int) -> None:
         self.process = process
@@ -184,19 +186,19 @@ class Simulated:
 
     @property
     def docker_hosts(self) -> list[dict[str, Any]]:
-        """The engines, as a configuration names them."""
+        """The engines as Docker hosts of a configuration."""
         numbers = range(1, self.hosts + 1)
         return [{"name": f"host{number}", "host": address(number), "port": API_PORT} for number in numbers]
 
     def start(self, host: int) -> Started:
-        """Start a container: it is in the list, and then the event is sent."""
-        return Started(host, **self._tell(f"start {host}"))
+        """Start a container: it is listed first, and then the event is sent."""
+        return Started(host, **self._send(f"start {host}"))
 
     def stop(self, one: Started) -> None:
-        """Stop it."""
-        self._tell(f"stop {one.host} {one.id}")
+        """Stop a container."""
+        self._send(f"stop {one.host} {one.id}")
 
-    def _tell(self, line: str) -> dict[str, Any]:
+    def _send(self, line: str) -> dict[str, Any]:
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(f"{line}\n")
@@ -207,7 +209,7 @@ class Simulated:
 
 @contextmanager
 def simulated_docker(size: int, hosts: int) -> Iterator[Simulated]:
-    """Serve simulated engines for as long as the block lasts."""
+    """Serve simulated engines during the block."""
     command = [sys.executable, "-m", "bench.simulated_docker", str(size), str(hosts)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -1,4 +1,4 @@
-"""The table that docs/performance.md begins with: a dozen figures beside peers, limits and goals."""
+"""The first table of docs/performance.md: a dozen figures with peers, limits and goals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .figures import Figure, Results, number
 
 HEAD = ("what", "Dockmaster", "cron alone", "EasyHAProxy", "limit", "goal", "reached", "measured")
 NONE, MISSING = "-", "not measured"
-"""What a cell says where there is nothing to compare, and where a figure was not found."""
+"""The text of a cell with nothing to compare, and of one whose figure is missing."""
 
 Published = Mapping[str, Results]
 """Results by the name of their measurement."""
@@ -17,7 +17,7 @@ Published = Mapping[str, Results]
 
 @dataclass(frozen=True)
 class Name:
-    """Which figure of a measurement: its ``what`` and its ``of``."""
+    """Names a figure of a measurement by its ``what`` and its ``of``."""
 
     what: str
     of: str
@@ -25,21 +25,21 @@ class Name:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: which figures of one measurement stand side by side.
+    """One row: figures of one measurement side by side.
 
     Attributes:
-        title: what was measured, in a reader's words.
-        measurement: where the figures are.
-        what: which figure, the same for all systems.
-        ours: of Dockmaster.
-        cron: of Dockmaster without its watcher; empty where that is not compared.
-        easyhaproxy: of EasyHAProxy, likewise.
-        limit: the best that can be expected.
-        limit_is: what that is, in a reader's words.
-        goal: the figure that the goal is set for, where it is not Dockmaster's own.
-        goal_is: what such a goal is, after its number.
-        among: the figure that says how many there were of what is counted, such as requests.
-        size: how many servers there were, where that is varied.
+        title: what was measured, in plain words.
+        measurement: the measurement that has the figures.
+        what: the ``what`` of the figures of all systems.
+        ours: the ``of`` of Dockmaster.
+        cron: that of Dockmaster without its watcher; empty if that is not compared.
+        easyhaproxy: that of EasyHAProxy; empty if that is not compared.
+        limit: the figure that is the best possible.
+        limit_is: what the limit is, in plain words.
+        goal: the figure that has the goal, if it is another one.
+        goal_is: what that goal is, after its number.
+        among: the figure that has the total of what is counted, such as requests.
+        size: the number of servers, if that varies.
     """
 
     title: str
@@ -56,7 +56,7 @@ class Row:
     size: int | None = None
 
     def cells(self, published: Published) -> tuple[str, ...]:
-        """The row as text."""
+        """Return the row as text."""
         results = published.get(self.measurement)
         systems = [self._system(results, of) for of in (self.ours, self.cron, self.easyhaproxy)]
         return (self.title, *systems, self._limit(results), *self._goal(results), self._measured(results))
@@ -77,7 +77,7 @@ class Row:
         return f"{_value(self._find(results, self.limit))}, {self.limit_is}" if self.limit else NONE
 
     def _goal(self, results: Results | None) -> tuple[str, str]:
-        """The goal, and whether it was reached."""
+        """Return the goal, and whether it is reached."""
         figure = self._find(results, self.goal or Name(self.what, self.ours))
         if figure is None:
             return MISSING, MISSING
@@ -176,17 +176,17 @@ ROWS = (
         goal_is="more than the limit",
         size=10_000,
     ),
-    Row("A sync of 10,000 servers that changes nothing", "scale", "a pass without a change", "a pass", size=10_000),
+    Row("A sync of 10,000 servers that changes nothing", "scale", "a sync without a change", "a sync", size=10_000),
     Row("The watcher's memory, 10,000 servers", "scale", "memory, resident", "watch: discovery", size=10_000),
 )
 
 
 def table(published: Published) -> list[tuple[str, ...]]:
-    """The rows as text, without the head."""
+    """Return the rows as text, without the head."""
     return [row.cells(published) for row in ROWS]
 
 
 def shown(measurement: str) -> set[str]:
-    """What the table shows of a measurement: each figure's ``what``."""
+    """Return the ``what`` of each figure of a measurement that the table shows."""
     rows = [row for row in ROWS if row.measurement == measurement]
     return {row.what for row in rows} | {name.what for row in rows for name in (row.limit, row.goal) if name}

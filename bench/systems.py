@@ -1,4 +1,4 @@
-"""The systems that are measured: each keeps a HAProxy in step with the containers, in its own way."""
+"""The measured systems: each keeps HAProxy in step with the containers in its own way."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SERVICE = "web"
 
 @dataclass(frozen=True)
 class System:
-    """A system that runs.
+    """A running system.
 
     Attributes:
-        name: what it is called in figures.
-        interval: seconds between two looks at Docker; 0 where events are followed.
-        roots: its processes, HAProxy among them; they may have others below them.
-        reloads: gives how often HAProxy was reloaded so far.
-        proxy: the HAProxy, where its runtime socket can be used.
-        log: what the discovering process says.
-        drain: drains a container and has it serve again, told the word and its id; None where the system cannot.
+        name: its name in figures.
+        interval: seconds between two queries of Docker; 0 if it follows events.
+        roots: its processes and HAProxy, which may have children.
+        reloads: returns how often HAProxy has been reloaded.
+        proxy: HAProxy, if its runtime socket can be used.
+        log: the log of the discovering process.
+        drain: takes ``drain`` or ``ready``, and the id of a container; None if the system cannot drain.
     """
 
     name: str
@@ -58,13 +58,13 @@ def configuration(
     discovery: Mapping[str, Any] | None = None,
     listen: Sequence[str] = (),
 ) -> Path:
-    """Write a configuration of Dockmaster's: what the roles tell HAProxy, and the measured service."""
+    """Write a configuration of Dockmaster with the settings of the roles and the measured service."""
     settings = json.loads((CACHE / "haproxy.json").read_text())
     settings |= {
         "config_file_path": str(folder / "haproxy.cfg"),
         "socket_file_path": str(folder / "admin.sock"),
         "pid_file": str(folder / "haproxy.pid"),
-        "state_file": str(folder / "backends.json"),
+        "state_file": str(folder / "last_known.json"),
         "run_directory": str(folder / "run"),
     }
     service = {
@@ -86,7 +86,7 @@ def configuration(
 
 @contextmanager
 def folder(name: str) -> Iterator[Path]:
-    """A folder of a system's own, empty at first."""
+    """Make an empty folder for a system."""
     path = RUN / name
     path.mkdir()
     try:
@@ -97,7 +97,7 @@ def folder(name: str) -> Iterator[Path]:
 
 @contextmanager
 def balancer(config: Path) -> Iterator[HAProxy]:
-    """Run HAProxy with what a first pass finds."""
+    """Run HAProxy with the file that a first sync writes."""
     subprocess.run(command.sync(config), check=True, stdout=subprocess.DEVNULL)
     where = config.parent
     with haproxy(where / "haproxy.cfg", where / "haproxy.pid", where / "admin.sock") as running:
@@ -105,10 +105,10 @@ def balancer(config: Path) -> Iterator[HAProxy]:
 
 
 @contextmanager
-def passes(config: Path, interval: float = 5) -> Iterator[System]:
-    """Dockmaster's own passes, as cron starts them."""
-    log = config.parent / "passes.log"
-    # As cron does: a process that goes on for a minute, and then the next.
+def syncs(config: Path, interval: float = 5) -> Iterator[System]:
+    """Run Dockmaster's periodic syncs as cron does."""
+    log = config.parent / "syncs.log"
+    # Like cron: each process runs for a minute.
     forever = ["sh", "-c", 'while :; do "$@"; done', "sh", *command.sync(config, "--every", f"{interval:g}")]
     with balancer(config) as proxy, started(forever, log) as process:
         yield System(
@@ -118,24 +118,24 @@ def passes(config: Path, interval: float = 5) -> Iterator[System]:
 
 @contextmanager
 def watcher(config: Path) -> Iterator[System]:
-    """Dockmaster's watcher, with the one-shot pass that it asks for."""
+    """Run Dockmaster's watcher, and the syncs that it requests."""
     log = config.parent / "watch.log"
-    with balancer(config) as proxy, passes_on_request(config), started(command.watch(config), log) as process:
+    with balancer(config) as proxy, syncs_on_request(config), started(command.watch(config), log) as process:
         ready(process, log, lambda: "state=ready" in log.read_text())
         yield System("watch", 0, [process.pid, proxy.pid], proxy.reloads, proxy, log, partial(command.drain, config))
 
 
 @contextmanager
-def passes_on_request(config: Path) -> Iterator[None]:
-    """A pass whenever the watcher asks for one, as the path unit has it made."""
-    asked = config.parent / "run" / "sync-wanted"
+def syncs_on_request(config: Path) -> Iterator[None]:
+    """Sync whenever the watcher requests it, as its path unit does."""
+    requested = config.parent / "run" / "sync-wanted"
     ended = threading.Event()
 
     def serve() -> None:
         while not ended.wait(0.02):
-            if asked.exists():
+            if requested.exists():
                 subprocess.run(
-                    command.sync(config, "--requested", str(asked.parent)), check=False, stdout=subprocess.DEVNULL
+                    command.sync(config, "--requested", str(requested.parent)), check=False, stdout=subprocess.DEVNULL
                 )
 
     thread = threading.Thread(target=serve)
@@ -149,21 +149,21 @@ def passes_on_request(config: Path) -> Iterator[None]:
 
 @contextmanager
 def cron(interval: float = 5, **more: Any) -> Iterator[System]:
-    """The passes; by default with the published ports of this machine's containers."""
-    with folder("cron") as where, passes(configuration(where, **more), interval) as system:
+    """Run the periodic syncs, by default with the published ports of the containers."""
+    with folder("cron") as where, syncs(configuration(where, **more), interval) as system:
         yield system
 
 
 @contextmanager
 def watch(**more: Any) -> Iterator[System]:
-    """The watcher, likewise."""
+    """Run the watcher, by default with the published ports of the containers."""
     with folder("watch") as where, watcher(configuration(where, **more)) as system:
         yield system
 
 
 @contextmanager
 def easyhaproxy(interval: int = 10) -> Iterator[System]:
-    """EasyHAProxy from PyPI, by default as it comes; it dials the containers' own addresses."""
+    """Run EasyHAProxy from PyPI, by default with its own interval. It uses the containers' own addresses."""
     with folder("easyhaproxy") as where:
         for name in ("haproxy", "www"):
             (where / name).mkdir()
@@ -171,7 +171,7 @@ def easyhaproxy(interval: int = 10) -> Iterator[System]:
             "EASYHAPROXY_DISCOVER": "docker",
             "EASYHAPROXY_BASE_PATH": str(where),
             "EASYHAPROXY_REFRESH_CONF": str(interval),
-            # These files are in its container image, and not in its package.
+            # Its container image has these files, but its package does not.
             "HAPROXY_CUSTOMERRORS": "false",
         }
         log = where / "easyhaproxy.log"
@@ -184,12 +184,12 @@ def easyhaproxy(interval: int = 10) -> Iterator[System]:
 
 
 SYSTEMS: Mapping[str, Start] = {"watch": watch, "cron": cron, "easyhaproxy": easyhaproxy}
-OURS: Mapping[str, Callable[[Path], AbstractContextManager[System]]] = {"watch": watcher, "cron": passes}
-"""Those that follow any configuration of Dockmaster's."""
+OURS: Mapping[str, Callable[[Path], AbstractContextManager[System]]] = {"watch": watcher, "cron": syncs}
+"""The systems that take any configuration of Dockmaster."""
 
 
 def chosen(plan: Plan) -> Iterator[tuple[str, Start]]:
-    """The systems of a plan, by name."""
+    """Return the systems of a plan by name."""
     for name in plan.systems:
         start = SYSTEMS[name]
         yield name, partial(start, plan.intervals) if plan.intervals and name != "watch" else start

@@ -1,4 +1,4 @@
-"""Throughput: the rendered configuration beside one that was written by hand, with the same servers."""
+"""Throughput: Dockmaster's configuration and one written by hand, with the same servers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ RETRIES = """
     unique-id-format %[uuid()]
     unique-id-header X-Request-ID
 """
-"""What it takes by hand, too, for requests that are tried again, reloads that cut no connection, and their ids."""
+"""Adds retries, reloads that cut no connection, and request ids to the configuration by hand."""
 
 
 def measure(plan: Plan) -> list[Figure]:
-    """Rounds that alternate."""
+    """Measure the configurations in alternating rounds."""
     rendered: list[Round] = []
     by_hand: list[Round] = []
     retrying: list[Round] = []
@@ -63,7 +63,7 @@ def measure(plan: Plan) -> list[Figure]:
 
 
 def of_rounds(of: str, rounds: Sequence[Round]) -> list[Figure]:
-    """The figures of some rounds."""
+    """Return the figures of some rounds."""
     return [
         Figure("requests", of, "/s", [one.rate for one in rounds]),
         Figure("latency, median", of, "ms", [one.median for one in rounds]),

@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for ever."""
+"""Wait for a condition, with a time-out."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class TooLate(Exception):
-    """Something did not come in time."""
+    """Something did not happen in time."""
 
 
 def until(what: str, condition: Callable[[], object], seconds: float = 15.0, pause: float = 0.02) -> None:
-    """Wait for a condition; raises TooLate with what was waited for."""
+    """Wait for a condition. Raises TooLate, which names what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TooLate(f"{what}: not so after {seconds:g} s")
+            raise TooLate(f"{what}: not within {seconds:g} s")
         time.sleep(pause)

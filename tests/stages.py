@@ -1,7 +1,7 @@
-"""Run the named test stages, and say how each went and how long it took.
+"""Run test stages by name, and show the result and the time of each.
 
-Each stage works alone on a new machine: the machine is prepared first, and what was started is stopped and removed
-at the end, also after a failure or an interrupt.
+Each stage works by itself on a new machine. The machine is prepared first, and at the end everything that was started
+is stopped and removed, even after a failure or an interrupt.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import docker
 from docker.errors import DockerException
 
 ROOT = Path(__file__).resolve().parent.parent
-# Stages wait much, for hosts, cron and others, so two go side by side; but for those that measure.
+# Stages spend much time waiting, so two run in parallel, except for measurements.
 AT_ONCE = 2
 ALONE = {"bench", "bench-smoke"}
 WITHOUT_ENGINE = {"lint", "unit"}
 LABEL: dict[str, str | list[str] | bool] = {"label": "dockmaster.test"}
 BASE = ".config/molecule/config.yml"
 ENGINE_SECONDS = 60
-# The lines that say what is wrong, of pytest and of Ansible, without colours and frames: what follows them is recaps.
+# The lines of pytest and Ansible that say what is wrong, without colours and frames. Only recaps follow them.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"^ *│ ?")
 TELLING = re.compile(r"E  |FAILED |ERROR |\[ERROR\]|fatal: ")
@@ -62,10 +62,10 @@ COMMANDS = {
 
 
 def run(command: str, live: bool) -> bool:
-    """Run a command, and print what it says as it goes or all at its end."""
-    said = [f"\n$ {command}\n"]
+    """Run a command, and print its output while it runs, or all at its end."""
+    output = [f"\n$ {command}\n"]
     if live:
-        print(said[0], end="", flush=True)
+        print(output[0], end="", flush=True)
     with subprocess.Popen(
         command.split(),
         cwd=ROOT,
@@ -74,35 +74,35 @@ def run(command: str, live: bool) -> bool:
         errors="replace",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A session of its own, so that an interrupt reaches it once: from here.
+        # In a new session, so that only this process sends it an interrupt.
         start_new_session=True,
     ) as process:
         running.add(process.pid)
         assert process.stdout
         for line in process.stdout:
-            said.append(line)
+            output.append(line)
             if live:
                 print(line, end="", flush=True)
         process.wait()
         running.remove(process.pid)
     if not live:
-        print(*said, sep="", end="", flush=True)
+        print(*output, sep="", end="", flush=True)
     if process.returncode:
-        plain = [FRAME.sub("", COLOUR.sub("", line)).rstrip()[:LONGEST_LINE] for line in said]
+        plain = [FRAME.sub("", COLOUR.sub("", line)).rstrip()[:LONGEST_LINE] for line in output]
         telling = [line for line in plain if TELLING.match(line)] or plain
         failed[command] = [f"exit status {process.returncode}", *telling[-LAST_LINES:]]
     return process.returncode == 0
 
 
 def run_stage(name: str, live: bool) -> tuple[bool, float]:
-    """Run all commands of a stage: one complaint does not hide the next."""
+    """Run all commands of a stage, even if one of them fails."""
     started = time.monotonic()
     passed = [run(command, live) for command in COMMANDS[name] if not interrupted.is_set()]
     return all(passed), time.monotonic() - started
 
 
 def run_stages(*names: str) -> dict[str, tuple[bool, float]]:
-    """Run stages, two at a time, the first as one looks on; when this is interrupted, so are they."""
+    """Run stages two at a time, and print the output of the first while it runs. An interrupt ends all of them."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
             return dict(zip(names, pool.map(run_stage, names, [name == names[0] for name in names]), strict=True))
@@ -123,7 +123,7 @@ def answers() -> bool:
 
 
 def sweep() -> None:
-    """Remove what a test run left: an earlier one that was killed, or this one."""
+    """Remove what this test run, or an earlier one that was killed, has left."""
     client = docker.from_env()
     for container in client.containers.list(all=True, filters=LABEL):
         container.remove(force=True, v=True)
@@ -135,7 +135,7 @@ def sweep() -> None:
 
 @contextmanager
 def engine() -> Iterator[None]:
-    """Use the engine that answers, or one of our own for as long as the tests take."""
+    """Use the running Docker engine, or start one during the tests."""
     if answers():
         yield
         return
@@ -156,7 +156,7 @@ def engine() -> Iterator[None]:
 
 @contextmanager
 def test_hosts() -> Iterator[None]:
-    """A machine with an engine that has no test hosts but those of this run, and has none at its end."""
+    """Provide a Docker engine without test hosts of other runs, and remove those of this run at the end."""
     with (Path(tempfile.gettempdir()) / "dockmaster-test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with engine():
@@ -193,7 +193,7 @@ def main(stages: list[str]) -> int:
         word = "passed" if passed else "FAILED" if name in results else "not run"
         print(f"{name:<20} {word:<8} {seconds:6.0f} s")
     passed_count = sum(passed for passed, _ in results.values())
-    # Stages side by side print much after a failure: the cause is shown where the eye falls first.
+    # Other stages print much after a failure, so the causes are repeated at the end.
     for command, lines in failed.items():
         print(f"\n{command}:", *lines, sep="\n  ")
     print(f"{passed_count} passed, {len(stages) - passed_count} failed")

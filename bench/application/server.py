@@ -1,12 +1,12 @@
-"""The application that is balanced in the measurements: small, so that it starts quickly, and does as it is told.
+"""The measured application. It is small, so it starts quickly.
 
-``GET /`` and ``POST /`` are answered at once, ``/slow`` after SLOW seconds (2), with the container's name.
-START_DELAY: seconds before it listens. FAIL_SECONDS: seconds from then on in which it answers 500.
+It answers ``GET /`` and ``POST /`` at once, and ``/slow`` after SLOW seconds (2), with the name of the container.
+START_DELAY: seconds before it listens. FAIL_SECONDS: how many seconds it answers 500 from then on.
 ON_TERM: what it does on SIGTERM:
 
-- ``finish``: stops listening, answers on the connections that it has until they have been quiet for 0.2 s, and ends.
-- ``close``: the same, but connections without a request are closed at once, as Node's ``server.close()`` does.
-- ``exit``: ends at once, whatever is under way.
+- ``finish``: stops listening, answers on open connections until they have been idle for 0.2 s, and exits.
+- ``close``: the same, but closes idle connections at once, as Node's ``server.close()`` does.
+- ``exit``: exits at once, even during requests.
 - ``ignore``: goes on.
 """
 
@@ -30,7 +30,7 @@ FAIL_SECONDS = float(os.environ.get("FAIL_SECONDS", "0"))
 
 
 class Connection:
-    """One client: what it has sent, whether its request is being worked on, and whether that is its last."""
+    """One client: what it has sent, whether a request is open, and whether it is the last one."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
@@ -40,7 +40,7 @@ class Connection:
         self.heard = time.monotonic()
 
     def request(self) -> str | None:
-        """The path of a request that has come whole; it is taken off what was received."""
+        """Take a complete request off the received bytes, and return its path; None if there is none."""
         head, end, rest = self.received.partition(b"\r\n\r\n")
         if not end:
             return None
@@ -66,13 +66,13 @@ class Server:
         self.poll = select.epoll()
         self.poll.register(self.listener, select.EPOLLIN)
 
-    def serve(self, told: socket.socket) -> None:
-        """Answer until it is told to stop and has finished."""
-        self.poll.register(told, select.EPOLLIN)
+    def serve(self, signals: socket.socket) -> None:
+        """Answer requests until SIGTERM, and finish as ON_TERM says."""
+        self.poll.register(signals, select.EPOLLIN)
         while not (self.stopping and not self.connections):
             for descriptor, _ in self.poll.poll(self._wait()):
-                if descriptor == told.fileno():
-                    told.recv(64)
+                if descriptor == signals.fileno():
+                    signals.recv(64)
                     self.stop()
                 elif descriptor in self.connections:
                     self.read(self.connections[descriptor])
@@ -90,7 +90,7 @@ class Server:
         return max(0.0, min(until, QUIET / 4) if self.stopping else until)
 
     def accept(self) -> None:
-        """Take every connection that waits."""
+        """Accept every waiting connection."""
         while True:
             try:
                 client, _ = self.listener.accept()
@@ -102,7 +102,7 @@ class Server:
             self.poll.register(client, select.EPOLLIN)
 
     def read(self, connection: Connection) -> None:
-        """Take what a client has sent, and begin with its request when that is whole."""
+        """Read from a client, and begin its request once that is complete."""
         try:
             received = connection.client.recv(65536)
         except OSError:
@@ -115,7 +115,7 @@ class Server:
         self.next_request(connection)
 
     def next_request(self, connection: Connection) -> None:
-        """Begin with the next request of a client, if one is there."""
+        """Begin the next request of a client, if there is a complete one."""
         path = None if connection.busy else connection.request()
         if path is None:
             return
@@ -147,7 +147,7 @@ class Server:
             self.next_request(connection)
 
     def close(self, connection: Connection) -> None:
-        """Part from a client."""
+        """Close the connection of a client."""
         del self.connections[connection.client.fileno()]
         connection.client.close()
 
@@ -164,7 +164,7 @@ class Server:
             self.read_waiting(connection)
 
     def read_waiting(self, connection: Connection) -> None:
-        """Take what has come already, and close what is idle where that is the way of this application."""
+        """Read what has arrived, and close an idle connection if ON_TERM is ``close``."""
         try:
             connection.received += connection.client.recv(65536)
         except BlockingIOError:
@@ -178,7 +178,7 @@ class Server:
 
 
 def health() -> int:
-    """The HEALTHCHECK: 0 where the server of this container answers with 200."""
+    """Run the HEALTHCHECK: return 0 if the server answers 200."""
     try:
         with socket.create_connection(("127.0.0.1", PORT), timeout=1) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -188,14 +188,14 @@ def health() -> int:
 
 
 def main() -> int:
-    """Listen, and answer until the end."""
-    told, teller = socket.socketpair()
-    teller.setblocking(False)
-    signal.set_wakeup_fd(teller.fileno())
-    # PID 1 gets no default action for a signal, and a handler has to be there for the wake-up.
+    """Listen, and answer until SIGTERM."""
+    signals, wakeup = socket.socketpair()
+    wakeup.setblocking(False)
+    signal.set_wakeup_fd(wakeup.fileno())
+    # PID 1 has no default action for signals, and the wake-up needs a handler.
     signal.signal(signal.SIGTERM, lambda *_: None)
     time.sleep(START_DELAY)
-    Server().serve(told)
+    Server().serve(signals)
     return 0
 
 
