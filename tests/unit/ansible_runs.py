@@ -1,4 +1,4 @@
-"""Plays on this machine, as a host that has no command of ours: the system's Python, connection local."""
+"""Run plays on this machine with the Python of the system and without the installed command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def play(
     arguments: tuple[str, ...] = (),
     expect_failure: bool = False,
 ) -> str:
-    """Run tasks in a real play; returns the output. A failure that is not expected fails the test."""
+    """Run tasks in a real play, and return the output. An unexpected failure fails the test."""
     playbook = folder / "play.yml"
     playbook.write_text(
         yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables or {}, "tasks": tasks}])

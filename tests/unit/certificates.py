@@ -1,4 +1,4 @@
-"""A private CA, and certificates of it, as an operator's CA makes them."""
+"""A private CA and its certificates, as an operator's CA issues them."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def _named(name: str) -> x509.Name:
 
 
 def _put(path: Path, content: bytes) -> Path:
-    """At one stroke, as whoever renews a certificate does it."""
+    """Replace a file atomically, as a renewal does."""
     beside = path.with_name(f".{path.name}.new")
     beside.write_bytes(content)
     return beside.rename(path)
 
 
 class Authority:
-    """One CA.
+    """A CA.
 
     Args:
-        folder: where its files go.
-        name: of the CA, and of its files.
+        folder: where its files are written.
+        name: the name of the CA and of its files.
 
     Attributes:
-        file: its certificate.
+        file: the certificate of the CA.
     """
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
@@ -50,7 +50,7 @@ class Authority:
         self.file = _put(folder / f"{name}.crt", certificate.public_bytes(Encoding.PEM))
 
     def issue(self, file: str, name: str = "", *, ends: timedelta = 5 * DAY) -> tuple[Path, Path]:
-        """A certificate with this DNS name or IP address for a server; without one for a client.
+        """Issue a certificate for a server with this DNS name or IP address, or for a client without one.
 
         Returns:
             The files of the certificate and of its key.
@@ -69,7 +69,7 @@ class Authority:
         )
 
     def revoked(self, *certificates: Path) -> Path:
-        """The list of these that are revoked."""
+        """Write the CRL with these certificates."""
         now = datetime.now(UTC)
         listed = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         listed = listed.last_update(now - DAY).next_update(now + DAY)
@@ -102,13 +102,13 @@ def _alternative(name: str) -> x509.GeneralName:
 def server_context(
     files: tuple[Path, Path], clients: Path | None, revoked: Path | None = None, version: ssl.TLSVersion | None = None
 ) -> ssl.SSLContext:
-    """What a server meets its clients with.
+    """Return the TLS context of a server.
 
     Args:
-        files: its certificate and key.
-        clients: the CA whose clients get in; None for everybody.
-        revoked: the list of those of them that do not.
-        version: the only one that it speaks; None for all.
+        files: the certificate and the key of the server.
+        clients: the CA of allowed clients; None allows everybody.
+        revoked: the CRL of that CA.
+        version: the only version of TLS that it speaks; None for all.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*files)

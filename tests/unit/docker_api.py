@@ -1,4 +1,4 @@
-"""A simulated Docker API on a real socket, to give the answers and events that no real engine gives on demand."""
+"""A simulated Docker API on a real socket, for answers and events that no real engine gives on demand."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ VERSION = {"ApiVersion": "1.41", "Version": "20.10.24"}
 
 
 class SimulatedDocker:
-    """What the API answers: change ``containers``, ``status`` or ``fault`` at any time.
+    """What the API answers. Tests may change the attributes at any time.
 
     Attributes:
-        containers: the list.
-        status: of the list's answer.
+        containers: the list of containers.
+        status: the HTTP status of the list.
         fault: None, or one of truncated, endless, slow, hung, not-json, redirect, silent-end.
-        images: what the containers were made from, by id: told to who asks for one of them.
-        hesitation: seconds before that is told.
-        port: where it listens on the loopback.
-        requests: paths that were asked for.
-        streams: those that follow its events now.
-        listing: called while a list is made: it shows what was so before.
-        tls: what new connections are met with; None for plain text.
+        images: the image references of containers by id, for requests for one container.
+        hesitation: seconds until such a request is answered.
+        port: its port on the loopback.
+        requests: the requested paths.
+        streams: the clients that follow its events.
+        listing: called during a list, which does not show changes made by the call.
+        tls: the TLS context of new connections; None for plain text.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class SimulatedDocker:
         self.over = threading.Event()
 
     def event(self, container: str, action: str, **attributes: str) -> None:
-        """Something happens to a container: everybody who follows hears of it."""
+        """Send the event of a container to all clients that follow."""
         kind = "network" if action in ("connect", "disconnect") else "container"
         if kind == "network":
             attributes["container"] = container
@@ -57,12 +57,12 @@ class SimulatedDocker:
         self.say(json.dumps({"Type": kind, "Action": action, "Actor": actor}).encode() + b"\n")
 
     def say(self, line: bytes | None) -> None:
-        """Say something to everybody who follows; None ends the streams, and nothing at all cuts them."""
+        """Send bytes to all clients that follow; None ends the streams, and no bytes cut them."""
         for stream in list(self.streams):
             stream.put(line)
 
     def listed(self, query: str) -> Any:
-        """The list, or what the query's filter by id leaves of it."""
+        """Return the list, or the containers that the query filters by id."""
         containers = self.containers
         self.listing()
         filters = json.loads(parse_qs(query).get("filters", ["{}"])[0])
@@ -73,7 +73,7 @@ class SimulatedDocker:
 
 @contextmanager
 def simulated_docker(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[SimulatedDocker]:
-    """Serve a simulated API for as long as the block lasts, on any port or on this one."""
+    """Serve a simulated API during the block, on any port or on this one."""
     api = SimulatedDocker()
     api.tls = tls
 
@@ -182,7 +182,7 @@ def simulated_docker(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterat
         allow_reuse_address = True
 
         def handle_error(self, *arguments: Any) -> None:
-            # Clients that are refused, and those that go away, are part of the tests.
+            # Some tests refuse clients, and some clients close the connection early.
             if not isinstance(sys.exception(), OSError):
                 super().handle_error(*arguments)
 

@@ -1,4 +1,4 @@
-"""What a playbook has found, for syncs that ask nobody."""
+"""Endpoints as a playbook finds them, for syncs that ask no source."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def finds(
     unhealthy: Mapping[str, Sequence[Endpoint]] | None = None,
     unreachable: Mapping[str, str] | None = None,
 ) -> snapshot.Find:
-    """These endpoints, and no others on the Docker hosts that are not unreachable."""
+    """Return answers with these endpoints and no others; some Docker hosts may be unreachable."""
     return lambda known: snapshot.given(settings, known, endpoints, unhealthy, unreachable)

@@ -1,4 +1,4 @@
-"""What the files of the roles say, and who includes which entry point of a role."""
+"""Read the files of the roles, and find who includes which entry point."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir()
 
 
 class Unsafe(str):
-    """A text that Ansible never evaluates, whatever it looks like."""
+    """A text that Ansible does not evaluate."""
 
     __slots__ = ()
 
 
 class Loader(yaml.SafeLoader):
-    """Reads Ansible's YAML, with its tags."""
+    """Reads Ansible's YAML and its tags."""
 
 
 def construct_unsafe(loader: yaml.SafeLoader, node: yaml.Node) -> Unsafe:
@@ -36,14 +36,14 @@ def load(text: str) -> Any:
 
 
 def defaults(role: str) -> dict[str, Any]:
-    """What the role's variables are where nobody sets them."""
+    """Return the defaults of a role."""
     values = load((ROOT / "roles" / role / "defaults" / "main.yml").read_text())
     assert isinstance(values, dict)
     return values
 
 
 def entry_points(role: str) -> dict[str, dict[str, Any]]:
-    """The role's argument specs, by entry point."""
+    """Return the argument specs of a role by entry point."""
     specs = load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     assert isinstance(specs, dict)
     return specs
@@ -51,7 +51,7 @@ def entry_points(role: str) -> dict[str, dict[str, Any]]:
 
 @cache
 def included() -> set[tuple[str, str]]:
-    """Each role and entry point that a playbook, a role or a scenario includes by tasks_from."""
+    """Return each role and entry point that playbooks, roles and scenarios include by tasks_from."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
     files = [*ROOT.glob("*.yml"), *(file for folder in folders for file in folder.rglob("*.yml"))]
     return {pair for file in files for pair in _included(load(file.read_text()), [])}
@@ -71,7 +71,7 @@ def _included(node: Any, loop: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def _values(text: str, loop: list[str]) -> list[str]:
-    """What a text can be: itself, or the quoted words of an expression, or else the items of the loop around it."""
+    """Return the possible values of a text: itself, the quoted words of an expression, or the items of its loop."""
     if "{{" not in text:
         return [text]
     values = re.findall(r"'(\w+)'", text) or loop

@@ -1,4 +1,4 @@
-"""A scripted runtime socket, to answer as versions of HAProxy do that the machine does not have."""
+"""A scripted runtime socket, which answers like versions of HAProxy that this machine does not have."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _ADMIN = {"ready": 0, "drain": 8, "maint": 1}
 
 
 class ScriptedHAProxy:
-    """What the socket answers: change the attributes at any time.
+    """What the socket answers. Tests may change the attributes at any time.
 
     Attributes:
-        path: of the socket.
-        structure: in its description.
-        sections: the sections that it has.
-        servers: of each, with what each was told: ``ready``, ``drain`` or ``maint``.
-        answers: instead of carrying out a command that begins so; a refusal changes nothing.
-        help: its answer to ``help``.
-        down: servers whose checks fail.
-        since: seconds since the status of each changed.
-        sessions: under way on each.
-        hang: whether it takes commands and answers none.
-        cut: how many bytes of an answer are said at the most, as by a process that dies; None for all.
-        commands: those that changed something, in order.
+        path: the path of the socket.
+        structure: the structure in its description.
+        sections: its sections.
+        servers: its servers with their administrative state: ``ready``, ``drain`` or ``maint``.
+        answers: answers by the beginning of a command, which is then not carried out.
+        help: the answer to ``help``.
+        down: the servers whose checks fail.
+        since: seconds since the status of every server changed.
+        sessions: open sessions of every server.
+        hang: whether it accepts commands without an answer.
+        cut: the greatest number of bytes in an answer, as of a process that dies; None for no limit.
+        commands: the commands that changed something, in order.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,7 +64,7 @@ class ScriptedHAProxy:
         self.over = threading.Event()
 
     def answer(self, command: str) -> str:
-        """What it says to one command."""
+        """Answer one command."""
         if command == "show info":
             return f"Name: HAProxy\nVersion: 3.0.11\nPid: 77\ndescription: dockmaster {self.structure}\n"
         if command == "help":
@@ -118,7 +118,7 @@ class ScriptedHAProxy:
 
 @contextmanager
 def scripted_haproxy(path: Path) -> Iterator[ScriptedHAProxy]:
-    """Listen on a Unix socket for as long as the block lasts."""
+    """Listen on a Unix socket during the block."""
     haproxy = ScriptedHAProxy(path)
 
     class Handler(socketserver.StreamRequestHandler):

@@ -1,4 +1,4 @@
-"""Servers that come and go at run time, on a real HAProxy: without a reload wherever that can be."""
+"""Change servers of a real HAProxy at run time, without a reload if possible."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from dockmaster.config.settings import Settings
 from dockmaster.files import read_left
 from dockmaster.haproxy.runtime import Runtime, ServerState
 from dockmaster.model.endpoint import Endpoint
-from dockmaster.state import changed_servers as touched
-from dockmaster.state import drains as drained
+from dockmaster.state import changed_servers, drains
 from dockmaster.state import stopping as draining
 from findings import finds
 from waiting import until
@@ -28,23 +27,23 @@ from waiting import until
 Start = Callable[[], None]
 
 
-def backend(number: int, port: int = 49000, **more: Any) -> Endpoint:
+def endpoint(number: int, port: int = 49000, **more: Any) -> Endpoint:
     return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", port + number, **more)
 
 
 def name(number: int) -> str:
-    return backend(number).server_name(with_host=False)
+    return endpoint(number).server_name(with_host=False)
 
 
 def make(
-    settings: Settings, template: str, *backends: Endpoint, doubtful: Sequence[Endpoint] = (), renew: bool = False
+    settings: Settings, template: str, *endpoints: Endpoint, unhealthy: Sequence[Endpoint] = (), renew: bool = False
 ) -> sync.Report:
-    found = finds(settings, {"web": backends}, {"web": doubtful})
+    found = finds(settings, {"web": endpoints}, {"web": unhealthy})
     return sync.run(settings, template, found, renew=renew)
 
 
 def stopping(number: int) -> dict[tuple[str, str], draining.Stopping]:
-    one = backend(number)
+    one = endpoint(number)
     return {("localhost", one.container_id): draining.Stopping(time.monotonic() + 30, frozenset({one.port}))}
 
 
@@ -66,16 +65,16 @@ def with_options(plain: dict[str, Any], options: str) -> Settings:
 
 
 def two(plain: dict[str, Any], template: str, start_haproxy: Start) -> Settings:
-    """Two servers without checks that get traffic."""
+    """Start HAProxy with two servers without checks."""
     settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
+    make(settings, template, endpoint(1), endpoint(2))
     start_haproxy()
     return settings
 
 
 @contextmanager
 def open_request(port: int, waiting: socket.socket) -> Iterator[socket.socket]:
-    """A request that is under way: its server has it and does not answer yet."""
+    """Send a request that the server does not answer during the block."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
         waiting.settimeout(10)
@@ -86,32 +85,32 @@ def open_request(port: int, waiting: socket.socket) -> Iterator[socket.socket]:
             yield client
 
 
-def test_a_server_is_added_drained_removed_and_readied(
+def test_server_is_added_drained_removed_and_readied(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
-    assert done(make(settings, template, backend(1), backend(2))) == [("added", name(2))]
+    assert done(make(settings, template, endpoint(1), endpoint(2))) == [("added", name(2))]
     assert state(settings, 2).usable
-    # Nothing was under way, so it is out at once.
-    assert done(make(settings, template, backend(1))) == [("drained", name(2)), ("removed", name(2))]
+    # It has no open requests, so it is removed at once.
+    assert done(make(settings, template, endpoint(1))) == [("drained", name(2)), ("removed", name(2))]
     assert state(settings, 2).admin == "maint"
-    assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
+    assert done(make(settings, template, endpoint(1), endpoint(2))) == [("readied", name(2))]
     assert state(settings, 2).usable
     assert f"server {name(2)} " in settings.haproxy.config_file_path.read_text()
 
 
-def test_a_checked_server_gets_no_traffic_before_its_check(
+def test_new_server_gets_no_traffic_before_its_check_passes(
     settings: Settings, template: str, start_haproxy: Start
 ) -> None:
     make(settings, template)
     start_haproxy()
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     assert (state(settings, 1).admin, state(settings, 1).status) == ("ready", "DOWN")
 
 
-def test_a_server_stays_until_one_that_takes_its_place_is_checked(
+def test_server_serves_until_the_check_of_its_replacement_passes(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     plain["services"]["web"]["haproxy"]["listen"] = ["mode tcp"]
@@ -121,7 +120,7 @@ def test_a_server_stays_until_one_that_takes_its_place_is_checked(
             Endpoint("localhost", letter * 64, "127.0.0.1", listener.getsockname()[1])
             for letter, listener in (("a", first), ("b", second))
         )
-        old, new = (backend.server_name(with_host=False) for backend in (one, two))
+        old, new = (endpoint.server_name(with_host=False) for endpoint in (one, two))
         make(settings, template, one)
         start_haproxy()
         until(lambda: runtime(settings).usable_servers("web") == 1)
@@ -131,7 +130,7 @@ def test_a_server_stays_until_one_that_takes_its_place_is_checked(
         assert done(make(settings, template, two)) == [("drained", old), ("removed", old)]
 
 
-def test_a_drained_server_finishes_what_it_has_and_goes_then(
+def test_drained_server_finishes_its_requests_before_it_is_removed(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
@@ -148,7 +147,7 @@ def test_a_drained_server_finishes_what_it_has_and_goes_then(
         assert done(make(settings, template)) == [("removed", slow.server_name(with_host=False))]
 
 
-def test_a_drain_that_outlives_its_time_ends_and_cuts_nothing(
+def test_drain_timeout_removes_a_server_and_cuts_no_request(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     plain["haproxy"]["drain_timeout"] = 1
@@ -168,8 +167,8 @@ def test_a_drain_that_outlives_its_time_ends_and_cuts_nothing(
                 client.recv(1)
 
 
-def test_a_server_moves_to_another_address(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
-    """A default server of the operator's keeps its name when its address changes."""
+def test_server_moves_to_another_address(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+    """A default server keeps its name when its address changes."""
     plain["services"]["web"]["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": 49001}]
     settings = with_options(plain, "")
     make(settings, template)
@@ -195,127 +194,125 @@ def test_a_server_moves_to_another_address(plain: dict[str, Any], template: str,
         ({"server_options": "check no-check"}, "'no-check' option is not accepted"),
     ],
 )
-def test_what_only_the_file_can_say_is_one_reload_that_tells_why(
+def test_change_that_needs_the_file_is_one_reload_with_a_reason(
     plain: dict[str, Any], template: str, start_haproxy: Start, haproxy: dict[str, Any], reason: str
 ) -> None:
     plain["services"]["web"]["haproxy"].update(haproxy)
     settings = parse(plain, "test")
     make(settings, template)
     start_haproxy()
-    applied = make(settings, template, backend(1)).applied
+    applied = make(settings, template, endpoint(1)).applied
     assert applied.action == "reload"
     assert re.search(reason, applied.reason)
-    assert make(settings, template, backend(1)).applied.action == "none"
-    # To drain it there is no need to.
+    assert make(settings, template, endpoint(1)).applied.action == "none"
+    # Draining needs no reload.
     assert make(settings, template).applied.action == "runtime"
 
 
-def test_servers_that_are_gone_are_dropped_by_one_reload_when_too_many_have_gathered(
+def test_too_many_dead_servers_are_dropped_by_one_reload(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     plain["haproxy"]["dead_servers"] = 2
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    make(settings, template, *map(backend, range(1, 5)))
-    assert make(settings, template, backend(1)).applied.action == "runtime"
-    applied = make(settings, template, backend(1)).applied
+    make(settings, template, *map(endpoint, range(1, 5)))
+    assert make(settings, template, endpoint(1)).applied.action == "runtime"
+    applied = make(settings, template, endpoint(1)).applied
     assert (applied.action, applied.reason) == ("reload", "3 servers that are gone are dropped")
     assert [one.name for one in runtime(settings).servers()] == [name(1)]
-    assert make(settings, template, backend(1)).applied.action == "none"
+    assert make(settings, template, endpoint(1)).applied.action == "none"
 
 
-def test_the_last_usable_server_stays_though_docker_holds_it_unfit(
+def test_last_usable_server_serves_though_it_is_unhealthy(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
+    make(settings, template, endpoint(1), endpoint(2))
     start_haproxy()
-    report = make(settings, template, backend(1), doubtful=[backend(2)])
+    report = make(settings, template, endpoint(1), unhealthy=[endpoint(2)])
     assert (done(report), report.last_usable) == ([("drained", name(2))], [])
     assert state(settings, 2).admin == "drain"
-    report = make(settings, template, doubtful=[backend(1), backend(2)])
-    # Both run, and HAProxy's checks pass: all that can serve does, so that one does not bear it alone.
+    report = make(settings, template, unhealthy=[endpoint(1), endpoint(2)])
+    # No container is healthy, so all whose checks pass serve.
     assert (done(report), report.last_usable) == ([("readied", name(2))], [f"web/{name(1)}", f"web/{name(2)}"])
-    assert make(settings, template, doubtful=[backend(1), backend(2)]).applied.action == "none"
-    assert done(make(settings, template, backend(2), doubtful=[backend(1)])) == [("drained", name(1))]
+    assert make(settings, template, unhealthy=[endpoint(1), endpoint(2)]).applied.action == "none"
+    assert done(make(settings, template, endpoint(2), unhealthy=[endpoint(1)])) == [("drained", name(1))]
 
 
-def test_a_server_in_doubt_is_drained_and_goes_no_further(
+def test_unhealthy_server_is_drained_and_not_removed(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1), backend(2))
+    make(settings, template, endpoint(1), endpoint(2))
     start_haproxy()
     for _ in range(3):
-        make(settings, template, backend(1), doubtful=[backend(2)])
+        make(settings, template, endpoint(1), unhealthy=[endpoint(2)])
         assert state(settings, 2).admin == "drain"
 
 
-def test_a_container_that_was_told_to_stop_gets_no_traffic_from_a_pass(
-    plain: dict[str, Any], template: str, start_haproxy: Start
-) -> None:
+def test_sync_drains_a_stopping_container(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
     settings = two(plain, template, start_haproxy)
     run = settings.haproxy.run_directory
     draining.save(run, stopping(2))
-    assert done(make(settings, template, backend(1), backend(2))) == [("drained", name(2))]
-    assert make(settings, template, backend(1), backend(2)).applied.action == "none"
+    assert done(make(settings, template, endpoint(1), endpoint(2))) == [("drained", name(2))]
+    assert make(settings, template, endpoint(1), endpoint(2)).applied.action == "none"
     draining.save(run, {})
-    assert done(make(settings, template, backend(1), backend(2))) == [("readied", name(2))]
+    assert done(make(settings, template, endpoint(1), endpoint(2))) == [("readied", name(2))]
 
 
-def test_a_container_that_was_told_to_stop_and_is_reached_elsewhere_has_started_again(
+def test_stopping_container_with_a_new_port_has_started_again(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = two(plain, template, start_haproxy)
     draining.save(settings.haproxy.run_directory, stopping(2))
-    again = backend(2, port=50000)
-    assert ("added", again.server_name(with_host=False)) in done(make(settings, template, backend(1), again))
+    again = endpoint(2, port=50000)
+    assert ("added", again.server_name(with_host=False)) in done(make(settings, template, endpoint(1), again))
 
 
-def test_a_server_in_doubt_serves_again_for_a_pass_when_the_last_other_one_is_gone(
+def test_sync_readies_an_unhealthy_server_when_the_last_other_is_gone(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = two(plain, template, start_haproxy)
     draining.save(settings.haproxy.run_directory, stopping(2))
-    make(settings, template, backend(1), backend(2))
+    make(settings, template, endpoint(1), endpoint(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
-    report = make(settings, template, backend(2))
+    report = make(settings, template, endpoint(2))
     assert done(report) == [("readied", name(2))]
     assert report.last_usable == [f"web/{name(2)}"]
-    # As long as there is no other.
-    assert ("drained", name(2)) in done(make(settings, template, backend(1), backend(2))) + done(
-        make(settings, template, backend(1), backend(2))
+    # It serves as long as there is no other.
+    assert ("drained", name(2)) in done(make(settings, template, endpoint(1), endpoint(2))) + done(
+        make(settings, template, endpoint(1), endpoint(2))
     )
 
 
-def test_what_is_drained_by_the_operator_does_not_come_back_for_want_of_others(
+def test_drained_server_stays_drained_even_if_no_other_is_usable(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = two(plain, template, start_haproxy)
-    drained.save(drained.file_of(settings.haproxy), (drained.Drain("localhost", backend(2).container_id),))
-    make(settings, template, backend(1), backend(2))
+    drains.save(drains.file_of(settings.haproxy), (drains.Drain("localhost", endpoint(2).container_id),))
+    make(settings, template, endpoint(1), endpoint(2))
     runtime(settings).change([f"set server web/{name(1)} state maint"])
-    assert make(settings, template, backend(2)).last_usable == []
+    assert make(settings, template, endpoint(2)).last_usable == []
     assert state(settings, 2).admin == "drain"
 
 
 @pytest.mark.parametrize("told", ["maint", "drain"])
-def test_a_wanted_server_that_somebody_took_out_by_hand_is_readied(
+def test_healthy_server_taken_out_by_hand_is_readied(
     plain: dict[str, Any], template: str, start_haproxy: Start, told: str
 ) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
     runtime(settings).change([f"set server web/{name(1)} state {told}"])
-    assert done(make(settings, template, backend(1))) == [("readied", name(1))]
+    assert done(make(settings, template, endpoint(1))) == [("readied", name(1))]
     assert state(settings, 1).usable
 
 
-def test_the_operators_own_sections_are_left_alone(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+def test_sections_of_the_operator_are_left_alone(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
     plain["haproxy"]["extra_sections"] = {"backend own": ["server mine 127.0.0.1:9", "server other 127.0.0.1:9"]}
     settings = with_options(plain, "")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
     runtime(settings).change(["set server own/other state maint"])
     make(settings, template)
@@ -324,44 +321,48 @@ def test_the_operators_own_sections_are_left_alone(plain: dict[str, Any], templa
     assert make(settings, template).applied.action == "none"
 
 
-def test_a_server_that_was_down_waits_for_its_check_after_a_reload(
+def test_server_that_was_down_waits_for_its_check_after_a_reload(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     plain["services"]["web"]["haproxy"]["listen"] = ["mode http"]
     settings = with_options(plain, "check inter 100ms fall 1 rise 1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         up = Endpoint("localhost", "a" * 64, "127.0.0.1", listener.getsockname()[1])
-        make(settings, template, up, backend(1))
+        make(settings, template, up, endpoint(1))
         start_haproxy()
         until(lambda: state(settings, 1).status == "DOWN")
         until(lambda: all(one.checked for one in runtime(settings).servers()))
         plain["services"]["web"]["haproxy"]["listen"].append("description another")
         changed = with_options(plain, "check inter 1h fall 1 rise 1")
-        assert make(changed, template, up, backend(1), backend(2)).applied.action == "reload"
+        assert make(changed, template, up, endpoint(1), endpoint(2)).applied.action == "reload"
         usable = {one.name for one in runtime(settings).servers() if one.usable}
         assert usable == {up.server_name(with_host=False)}
 
 
-def test_a_renewal_is_a_reload_that_tells_why(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+def test_renewal_is_a_reload_with_a_reason(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
-    applied = make(settings, template, backend(1), renew=True).applied
+    applied = make(settings, template, endpoint(1), renew=True).applied
     assert (applied.action, applied.reason) == ("reload", "new servers that stay down are checked as the file says")
 
 
-def test_without_a_socket_it_reloads_and_says_so(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
-    """HAProxy has a socket here, to see it by; the configuration's reader is told of none."""
-    make(parse(plain, "test"), template, backend(1))
+def test_change_without_a_runtime_socket_is_a_reload_with_a_reason(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
+    """HAProxy has a runtime socket, which only the test knows."""
+    make(parse(plain, "test"), template, endpoint(1))
     start_haproxy()
     blind = parse(plain | {"haproxy": {k: v for k, v in plain["haproxy"].items() if k != "socket_file_path"}}, "test")
-    applied = make(blind, template, backend(1), backend(2)).applied
+    applied = make(blind, template, endpoint(1), endpoint(2)).applied
     assert applied.action == "reload"
     assert "socket" in applied.reason
-    assert make(blind, template, backend(1), backend(2)).applied.action == "none"
+    assert make(blind, template, endpoint(1), endpoint(2)).applied.action == "none"
 
 
-def test_a_hosts_name_is_dialled_by_its_address(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+def test_host_name_is_resolved_to_an_address_at_run_time(
+    plain: dict[str, Any], template: str, start_haproxy: Start
+) -> None:
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
@@ -372,7 +373,7 @@ def test_a_hosts_name_is_dialled_by_its_address(plain: dict[str, Any], template:
     assert make(settings, template, named).applied.action == "none"
 
 
-def test_a_hosts_name_without_an_address_is_left_to_the_file(
+def test_host_name_that_does_not_resolve_is_left_to_the_file(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
@@ -385,51 +386,49 @@ def test_a_hosts_name_without_an_address_is_left_to_the_file(
     assert not runtime(settings).servers()[0].usable
 
 
-def test_a_server_that_its_line_disables_is_readied_once(
+def test_server_disabled_by_its_own_options_is_readied_once(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "disabled")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
-    assert done(make(settings, template, backend(1))) == [("readied", name(1))]
-    assert make(settings, template, backend(1)).applied.action == "none"
+    assert done(make(settings, template, endpoint(1))) == [("readied", name(1))]
+    assert make(settings, template, endpoint(1)).applied.action == "none"
 
 
-def test_another_weight_of_a_server_that_stays_is_a_reload(
-    plain: dict[str, Any], template: str, start_haproxy: Start
-) -> None:
+def test_changed_weight_of_a_server_is_a_reload(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1, weight=10))
+    make(settings, template, endpoint(1, weight=10))
     start_haproxy()
-    assert make(settings, template, backend(1, weight=20)).applied.action == "reload"
+    assert make(settings, template, endpoint(1, weight=20)).applied.action == "reload"
     assert state(settings, 1).weight == 20
 
 
-def test_a_pass_leaves_what_it_did_for_status(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
+def test_sync_records_its_changes_for_status(plain: dict[str, Any], template: str, start_haproxy: Start) -> None:
     settings = with_options(plain, "")
     make(settings, template)
     start_haproxy()
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     left = json.loads((settings.haproxy.run_directory / "sync.json").read_text())
     assert left["changes"][f"web/{name(1)}"][1:] == ["added", "its container runs and is healthy"]
     assert list(left["answers"]) == ["localhost"]
 
 
-def test_older_answers_leave_alone_what_the_watcher_has_just_changed(
+def test_older_answers_do_not_undo_recent_changes_of_the_watcher(
     plain: dict[str, Any], template: str, start_haproxy: Start
 ) -> None:
     settings = with_options(plain, "")
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     start_haproxy()
-    make(settings, template, backend(1), backend(2))
-    touched.add(settings.haproxy.run_directory, ("web", name(2)))
-    # A third changes servers, so that there is something to do; nobody gave the second in these answers.
-    make(settings, template, backend(1), backend(3))
+    make(settings, template, endpoint(1), endpoint(2))
+    changed_servers.add(settings.haproxy.run_directory, ("web", name(2)))
+    # The third server makes the sync change something. These answers are older than the second server.
+    make(settings, template, endpoint(1), endpoint(3))
     assert state(settings, 2).usable
     assert state(settings, 3).usable
 
 
-def test_what_a_stranger_left_in_the_run_directory_is_read_for_what_it_is(folder: Path) -> None:
+def test_hostile_files_in_the_run_directory_do_no_harm(folder: Path) -> None:
     (folder / "real").write_text("text")
     (folder / "link").symlink_to(folder / "real")
     (folder / "endless").symlink_to("/dev/zero")

@@ -1,4 +1,4 @@
-"""What HAProxy 3.0 does, on a scripted runtime socket; and refusals that no real HAProxy gives on demand."""
+"""Behaviour of HAProxy 3.0, and errors that no real HAProxy returns on demand, with a scripted runtime socket."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from findings import finds
 from scripted_haproxy import ScriptedHAProxy, scripted_haproxy
 
 
-def backend(number: int) -> Endpoint:
+def endpoint(number: int) -> Endpoint:
     return Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number)
 
 
 def name(number: int) -> str:
-    return backend(number).server_name(with_host=False)
+    return endpoint(number).server_name(with_host=False)
 
 
 @pytest.fixture
 def settings(plain: dict[str, Any]) -> Settings:
-    """HAProxy counts as running: its master is this process, which is never told anything."""
+    """Let HAProxy count as running: this process is its master, and gets no signal."""
     plain["services"]["web"]["haproxy"]["server_options"] = ""
     plain["haproxy"]["dead_servers"] = 1
     plain["haproxy"]["reload_command"] = "/bin/false"
@@ -49,14 +49,14 @@ def haproxy(settings: Settings, template: str) -> Iterator[ScriptedHAProxy]:
         yield scripted
 
 
-def make(settings: Settings, template: str, *backends: Endpoint) -> sync.Report:
-    return sync.run(settings, template, finds(settings, {"web": backends}))
+def make(settings: Settings, template: str, *endpoints: Endpoint) -> sync.Report:
+    return sync.run(settings, template, finds(settings, {"web": endpoints}))
 
 
-def test_a_scripted_haproxy_that_can_wait_has_its_dead_servers_deleted(
+def test_scripted_haproxy_with_wait_gets_dead_servers_deleted(
     settings: Settings, template: str, haproxy: ScriptedHAProxy
 ) -> None:
-    make(settings, template, *map(backend, (1, 2, 3)))
+    make(settings, template, *map(endpoint, (1, 2, 3)))
     make(settings, template)
     assert set(haproxy.servers.values()) == {"maint"}
     done = make(settings, template).applied
@@ -65,10 +65,10 @@ def test_a_scripted_haproxy_that_can_wait_has_its_dead_servers_deleted(
     assert make(settings, template).applied.action == "none"
 
 
-def test_a_scripted_refusal_to_delete_is_no_error_and_is_tried_again(
+def test_scripted_refusal_to_delete_is_no_error_and_is_retried(
     settings: Settings, template: str, haproxy: ScriptedHAProxy
 ) -> None:
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     make(settings, template)
     haproxy.answers["del server"] = "Server still has connections attached to it, cannot remove it.\n"
     assert make(settings, template).applied.action == "none"
@@ -78,37 +78,37 @@ def test_a_scripted_refusal_to_delete_is_no_error_and_is_tried_again(
     assert haproxy.servers == {}
 
 
-def test_a_scripted_haproxy_that_cannot_wait_is_never_asked_to_delete(
+def test_scripted_haproxy_without_wait_is_never_asked_to_delete(
     settings: Settings, template: str, haproxy: ScriptedHAProxy
 ) -> None:
     haproxy.help = "".join(line for line in haproxy.help.splitlines(keepends=True) if "wait" not in line)
-    make(settings, template, backend(1))
+    make(settings, template, endpoint(1))
     make(settings, template)
     assert make(settings, template).applied.action == "none"
     assert not [command for command in haproxy.commands if command.startswith("del")]
 
 
-def planned(settings: Settings, template: str, *backends: Endpoint) -> Plan:
-    """What a pass would do."""
-    applied = sync.run(settings, template, finds(settings, {"web": backends}), check_mode=True).applied
+def planned(settings: Settings, template: str, *endpoints: Endpoint) -> Plan:
+    """Return what a sync would do."""
+    applied = sync.run(settings, template, finds(settings, {"web": endpoints}), check_mode=True).applied
     return Plan(applied.action, applied.before, applied.changes, applied.reason)
 
 
-def test_a_scripted_haproxy_that_cannot_add_is_reloaded(
+def test_scripted_haproxy_that_cannot_add_servers_is_reloaded(
     settings: Settings, template: str, haproxy: ScriptedHAProxy
 ) -> None:
     haproxy.help = "show info\nset server\n"
-    plan = planned(settings, template, backend(1))
+    plan = planned(settings, template, endpoint(1))
     assert (plan.action, plan.reason) == (applying.RELOAD, "this HAProxy cannot add a server at run time")
 
 
-def test_a_scripted_refusal_of_one_server_is_a_reload_that_tells_it(
+def test_scripted_refusal_of_one_server_is_a_reload_with_its_reason(
     settings: Settings, template: str, haproxy: ScriptedHAProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reloads: list[Settings] = []
     monkeypatch.setattr(process, "reload", reloads.append)
     haproxy.answers[f"add server web/{name(2)}"] = "'weight' : invalid value.\n"
-    applied = make(settings, template, backend(1), backend(2)).applied
+    applied = make(settings, template, endpoint(1), endpoint(2)).applied
     assert applied.action == "reload"
     assert "'weight' : invalid value." in applied.reason
     assert len(reloads) == 1

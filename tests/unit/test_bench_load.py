@@ -1,4 +1,4 @@
-"""The load of the measurements: it misses no failure, and keeps to its schedule whatever becomes of its requests."""
+"""The load of the measurements counts every failure, and keeps to its schedule."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 REFUSED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 Answer = Callable[[socket.socket], bool]
-"""Answers a request; returns whether the connection stays."""
+"""Answers a request, and returns whether the connection stays open."""
 
 
 def good(client: socket.socket) -> bool:
-    """A whole answer."""
+    """Send a complete answer."""
     client.sendall(GOOD)
     return True
 
 
 def refused(client: socket.socket) -> bool:
-    """A whole answer that says no."""
+    """Send a complete answer with an error status."""
     client.sendall(REFUSED)
     return True
 
 
 def half(client: socket.socket) -> bool:
-    """A piece of an answer."""
+    """Send a part of an answer."""
     client.sendall(GOOD[:-1])
     return False
 
 
 def nothing(_: socket.socket) -> bool:
-    """No answer at all."""
+    """Send nothing."""
     return False
 
 
 def reset(client: socket.socket) -> bool:
-    """A connection that breaks."""
+    """Reset the connection."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return False
 
 
 @contextmanager
 def server(next_answer: Callable[[], Answer]) -> Iterator[tuple[int, Counter[str]]]:
-    """Answer every request in the next way: the port, and how often it was answered how."""
+    """Answer each request in the next way. Yields the port, and how often each way was used."""
     done: Counter[str] = Counter()
     lock = threading.Lock()
 
@@ -78,7 +78,7 @@ def server(next_answer: Callable[[], Answer]) -> Iterator[tuple[int, Counter[str
         request_queue_size = 256
 
         def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-            # Without a shutdown before it, so that a reset is one.
+            # Without a shutdown first, so that a reset is sent.
             self.close_request(request)
 
     with Server(("127.0.0.1", 0), Handler) as listening:
@@ -98,7 +98,7 @@ def whole(received: bytes) -> bool:
     return bool(end) and len(body) >= int(length[1] if length else 0)
 
 
-def test_every_failure_is_counted_once_and_nothing_is_tried_again() -> None:
+def test_each_failure_is_counted_once_and_no_request_is_repeated() -> None:
     ways = itertools.cycle([good, refused, good, half, good, nothing, good, reset])
     with server(ways.__next__) as (port, done):
         with load(200, port) as booked:
@@ -111,7 +111,7 @@ def test_every_failure_is_counted_once_and_nothing_is_tried_again() -> None:
     assert kinds.total() == done.total() - done["good"]
 
 
-def test_nobody_there_is_a_failure_each_time() -> None:
+def test_each_refused_connection_is_a_failure() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         began = time.monotonic()
@@ -121,7 +121,7 @@ def test_nobody_there_is_a_failure_each_time() -> None:
     assert len(booked[0].failures) == booked[0].requests
 
 
-def test_slow_answers_hold_up_no_request() -> None:
+def test_slow_answers_delay_no_other_request() -> None:
     ended = threading.Event()
 
     def late(client: socket.socket) -> bool:
@@ -129,14 +129,14 @@ def test_slow_answers_hold_up_no_request() -> None:
         return good(client)
 
     with server(lambda: late) as (port, done), load(100, port) as booked:
-        # None has been answered, and the schedule goes on.
+        # The schedule goes on without any answer.
         until(lambda: done.total() >= 50)
         ended.set()
     assert not booked[0].failures
     assert booked[0].quantile(1.0) > 300
 
 
-def test_the_latency_of_slow_requests_is_not_among_the_others() -> None:
+def test_latencies_leave_out_slow_requests() -> None:
     with server(lambda: good) as (port, done), load(400, port) as booked:
         until(lambda: done.total() >= 400)
     assert not booked[0].failures

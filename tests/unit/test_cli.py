@@ -1,4 +1,4 @@
-"""The command, as an operator calls it: a zip application, run by the system's Python."""
+"""The command as operators call it: a zip application, run by the Python of the system."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def api() -> Iterator[SimulatedDocker]:
 
 @pytest.fixture
 def config(plain: dict[str, Any], api: SimulatedDocker, folder: Path, recorded: list[dict[str, Any]]) -> Path:
-    """A configuration that asks a simulated Docker API, which answers as the recorded engine did."""
+    """Write a configuration with a simulated Docker API, which answers like the recorded engine."""
     api.containers = recorded
     plain["services"]["web"]["discovery"]["servers"][0]["port"] = api.port
     path = folder / "dockmaster.yml"
@@ -39,7 +39,7 @@ def config(plain: dict[str, Any], api: SimulatedDocker, folder: Path, recorded: 
     return path
 
 
-def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, template: str, folder: Path) -> None:
+def test_second_sync_changes_nothing(run: Run, config: Path, template: str, folder: Path) -> None:
     first = run("sync", "--config", config, "--template", TEMPLATE)
     assert first.returncode == 0, first.stderr
     assert first.stdout.startswith("dockmaster: wrote the file; added ")
@@ -50,7 +50,7 @@ def test_sync_writes_once_and_then_has_nothing_to_do(run: Run, config: Path, tem
     assert (folder / "haproxy.cfg").read_bytes() == engine.encode()
 
 
-def test_check_and_diff_show_the_change_and_make_none(run: Run, config: Path, folder: Path) -> None:
+def test_check_and_diff_show_the_change_without_making_it(run: Run, config: Path, folder: Path) -> None:
     done = run("sync", "--config", config, "--template", TEMPLATE, "--check", "--diff")
     assert done.returncode == 0
     assert "would write the file" in done.stdout
@@ -58,7 +58,7 @@ def test_check_and_diff_show_the_change_and_make_none(run: Run, config: Path, fo
     assert not (folder / "haproxy.cfg").exists()
 
 
-def test_json_tells_what_was_done(run: Run, config: Path) -> None:
+def test_json_output_says_what_was_done(run: Run, config: Path) -> None:
     done = run("sync", "--config", config, "--template", TEMPLATE, "--json")
     report = json.loads(done.stdout)
     assert (report["action"], report["changed"], report["unreachable"]) == ("write", True, {})
@@ -66,7 +66,9 @@ def test_json_tells_what_was_done(run: Run, config: Path) -> None:
     assert len(report["rejected"]) == 6
 
 
-def test_no_answer_fails_loudly_and_changes_nothing(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
+def test_sync_without_any_answer_fails_and_changes_nothing(
+    run: Run, config: Path, api: SimulatedDocker, folder: Path
+) -> None:
     run("sync", "--config", config, "--template", TEMPLATE)
     before = (folder / "haproxy.cfg").read_bytes()
     api.status = 500
@@ -77,7 +79,7 @@ def test_no_answer_fails_loudly_and_changes_nothing(run: Run, config: Path, api:
     assert (folder / "haproxy.cfg").read_bytes() == before
 
 
-def test_an_empty_answer_is_a_fact_and_is_applied(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
+def test_sync_applies_an_empty_answer(run: Run, config: Path, api: SimulatedDocker, folder: Path) -> None:
     run("sync", "--config", config, "--template", TEMPLATE)
     api.containers = []
     done = run("sync", "--config", config, "--template", TEMPLATE)
@@ -85,7 +87,7 @@ def test_an_empty_answer_is_a_fact_and_is_applied(run: Run, config: Path, api: S
     assert "    server " not in (folder / "haproxy.cfg").read_text()
 
 
-def test_a_wrong_configuration_is_one_sentence_and_status_2(run: Run, config: Path) -> None:
+def test_wrong_configuration_is_one_sentence_and_status_2(run: Run, config: Path) -> None:
     config.write_text(config.read_text().replace("image_name", "image_nam"))
     done = run("sync", "--config", config, "--template", TEMPLATE)
     assert done.returncode == 2
@@ -95,19 +97,19 @@ def test_a_wrong_configuration_is_one_sentence_and_status_2(run: Run, config: Pa
     )
 
 
-def test_an_unknown_option_is_status_2(run: Run) -> None:
+def test_unknown_option_is_status_2(run: Run) -> None:
     assert run("sync", "--no-such-option").returncode == 2
     assert run().returncode == 2
 
 
-def test_check_reads_the_seeds_own_file_and_notes_what_it_translates(run: Run) -> None:
+def test_check_reads_a_file_of_synapse_and_notes_translated_keywords(run: Run) -> None:
     done = run("check", "--config", SEED)
     assert done.returncode == 0, done.stderr
     assert "services: nodesrv" in done.stdout
     assert "written as 'timeout connect 5000'" in done.stdout
 
 
-def test_status_is_a_table_and_fails_while_haproxy_is_stopped(run: Run, config: Path) -> None:
+def test_status_is_a_table_and_status_5_while_haproxy_is_stopped(run: Run, config: Path) -> None:
     done = run("status", "--config", config)
     assert done.returncode == 5
     assert done.stdout.splitlines()[0].split()[:3] == ["SERVICE", "SERVER", "ADDRESS"]
@@ -115,7 +117,7 @@ def test_status_is_a_table_and_fails_while_haproxy_is_stopped(run: Run, config: 
     assert "problem: HAProxy: stopped" in done.stdout
 
 
-def test_status_with_a_real_haproxy_agrees_after_a_pass(
+def test_status_reports_no_problem_after_a_sync_with_a_real_haproxy(
     run: Run, config: Path, api: SimulatedDocker, start_haproxy: Callable[[], None]
 ) -> None:
     api.containers = []
@@ -126,7 +128,7 @@ def test_status_with_a_real_haproxy_agrees_after_a_pass(
     assert status["problems"] == ["web: HAProxy has no usable server"]
 
 
-def test_repeated_passes_print_changes_only_and_tell_a_failure_once(
+def test_periodic_syncs_print_only_changes_and_each_failure_once(
     config: Path, api: SimulatedDocker, command: Path
 ) -> None:
     config.write_text(
@@ -148,7 +150,7 @@ def test_repeated_passes_print_changes_only_and_tell_a_failure_once(
             process.terminate()
 
 
-def test_the_command_is_the_same_bytes_whenever_it_is_made(command: Path, tmp_path: Path) -> None:
+def test_archive_of_the_command_is_reproducible(command: Path, tmp_path: Path) -> None:
     assert command.read_bytes().startswith(b"#!/usr/bin/python3 -I\n")
     assert os.access(command, os.X_OK)
     with zipfile.ZipFile(command) as archive:

@@ -1,4 +1,4 @@
-"""The command beside a watcher: status, the watcher itself, and the pass that it asks for; Docker is simulated."""
+"""The command with a watcher: status, the watcher, and the syncs that it requests. Docker is simulated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from conftest import TEMPLATE, Run
-from dockmaster.state import sync_request as requested
+from dockmaster.state import sync_request
 from waiting import until
 from watching import Watched
 
 
-def test_status_agrees_beside_a_watcher_and_tells_the_last_change_and_its_cause(run: Run, watching: Watched) -> None:
+def test_status_shows_the_last_change_of_the_watcher_and_its_cause(run: Run, watching: Watched) -> None:
     watching.start(3)
     watching.up(3)
     kept = watching.settings.haproxy.run_directory / "watch.json"
@@ -28,7 +28,7 @@ def test_status_agrees_beside_a_watcher_and_tells_the_last_change_and_its_cause(
     assert "docker host localhost: answers" in done.stdout
 
 
-def test_status_tells_a_container_that_is_stopping_and_fails_where_it_is_the_last(run: Run, watching: Watched) -> None:
+def test_status_reports_a_stopping_container_that_is_the_last_one(run: Run, watching: Watched) -> None:
     watching.gone(2)
     watching.event(2, "die")
     watching.is_told(2, "maint")
@@ -42,7 +42,7 @@ def test_status_tells_a_container_that_is_stopping_and_fails_where_it_is_the_las
     assert "is stopping, and stays: no better server is usable" in status["problems"][0]
 
 
-def test_status_tells_since_when_a_host_is_silent(run: Run, watching: Watched) -> None:
+def test_status_shows_when_an_unreachable_host_last_answered(run: Run, watching: Watched) -> None:
     watching.sync()
     watching.api.status = 500
     done = run("status", "--config", watching.file, "--json")
@@ -56,14 +56,14 @@ def test_status_tells_since_when_a_host_is_silent(run: Run, watching: Watched) -
     assert "docker host localhost: last answered" in run("status", "--config", watching.file).stdout
 
 
-def test_status_again_and_again_ends_quietly_on_an_interrupt(command: Path, watching: Watched) -> None:
+def test_repeated_status_ends_quietly_on_an_interrupt(command: Path, watching: Watched) -> None:
     arguments: list[str | Path] = [command, "status", "--config", watching.file, "--watch", "0.1"]
     with subprocess.Popen(
         arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # What was started in the background of a shell ignores interrupts.
+        # A process that a shell has started in the background ignores interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout
@@ -75,7 +75,7 @@ def test_status_again_and_again_ends_quietly_on_an_interrupt(command: Path, watc
     assert len([line for line in shown if line.startswith("\x1b[H\x1b[2JSERVICE")]) >= 2
 
 
-def test_watch_refuses_in_one_sentence_a_configuration_without_a_socket(run: Run, around: Watched) -> None:
+def test_watch_without_a_runtime_socket_is_an_error_of_one_sentence(run: Run, around: Watched) -> None:
     del around.plain["haproxy"]["socket_file_path"]
     around.write()
     done = run("watch", "--config", around.file)
@@ -85,9 +85,7 @@ def test_watch_refuses_in_one_sentence_a_configuration_without_a_socket(run: Run
     )
 
 
-def test_the_command_watches_until_it_is_told_to_end(
-    command: Path, around: Watched, start_haproxy: Callable[[], None]
-) -> None:
+def test_watch_runs_until_it_gets_a_signal(command: Path, around: Watched, start_haproxy: Callable[[], None]) -> None:
     around.run(1)
     around.first_pass()
     start_haproxy()
@@ -107,7 +105,7 @@ def test_the_command_watches_until_it_is_told_to_end(
         assert process.stderr.read() == ""
 
 
-def test_a_pass_that_was_asked_for_is_made_and_reloads_where_that_is_asked(run: Run, watching: Watched) -> None:
+def test_requested_sync_reloads_only_if_a_reload_is_requested(run: Run, watching: Watched) -> None:
     run_directory = watching.settings.haproxy.run_directory
     worker = watching.runtime.info()["Pid"]
     arguments: list[str | Path] = [
@@ -119,12 +117,12 @@ def test_a_pass_that_was_asked_for_is_made_and_reloads_where_that_is_asked(run: 
         "--template",
         TEMPLATE,
     ]
-    requested.request(run_directory)
+    sync_request.request(run_directory)
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (0, "dockmaster: nothing to do\n")
-    assert not (run_directory / requested.FILE).exists()
+    assert not (run_directory / sync_request.FILE).exists()
     assert watching.runtime.info()["Pid"] == worker
-    requested.request(run_directory, renew=True)
+    sync_request.request(run_directory, renew=True)
     assert "new servers that stay down are checked as the file says" in run(*arguments).stdout
     assert watching.runtime.info()["Pid"] != worker
-    assert not (run_directory / requested.FILE).exists()
+    assert not (run_directory / sync_request.FILE).exists()

@@ -1,4 +1,4 @@
-"""Which of the recorded containers serve, and where they are reached."""
+"""Which of the recorded containers become endpoints, and at which address."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def service(name: str = "nodesrv", image: str | None = "local/nodeapp") -> Servi
     return parse({"services": {name: {"discovery": discovery}}}, "test").services[0]
 
 
-def names(backends: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, int]]:
-    return {one.container_name.removeprefix("recording-"): (one.host, one.port) for one in backends["nodesrv"]}
+def names(endpoints: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str, int]]:
+    return {one.container_name.removeprefix("recording-"): (one.host, one.port) for one in endpoints["nodesrv"]}
 
 
 def public(recorded: list[dict[str, Any]], name: str, ip: str) -> int:
@@ -46,32 +46,32 @@ def test_running_containers_of_the_image_serve_at_their_ipv4_port(recorded: list
     assert here["published-fixed"] == ("127.0.0.2", 18000)
 
 
-def test_the_ipv6_port_is_taken_where_ipv6_is_dialled(recorded: list[dict[str, Any]]) -> None:
+def test_host_with_an_ipv6_address_is_dialled_at_the_ipv6_port(recorded: list[dict[str, Any]]) -> None:
     found = endpoints_of([service()], "web1", "2001:db8::1", recorded).endpoints
     assert names(found)["healthy"] == ("2001:db8::1", public(recorded, "healthy", "::"))
 
 
-def test_a_port_on_the_loopback_of_another_machine_is_of_no_use(recorded: list[dict[str, Any]]) -> None:
-    said = endpoints_of([service()], "web1", "192.0.2.7", recorded)
-    found, refused = said.endpoints, said.rejected
+def test_port_on_the_loopback_of_another_machine_is_rejected(recorded: list[dict[str, Any]]) -> None:
+    answer = endpoints_of([service()], "web1", "192.0.2.7", recorded)
+    found, rejected = answer.endpoints, answer.rejected
     assert "published-loopback" not in names(found)
     assert "published-fixed" not in names(found)
-    assert "port 8000/tcp is not published on an address that 192.0.2.7 reaches" in {one.reason for one in refused}
+    assert "port 8000/tcp is not published on an address that 192.0.2.7 reaches" in {one.reason for one in rejected}
 
 
-def test_what_is_not_published_is_refused_by_name(recorded: list[dict[str, Any]]) -> None:
-    refused = endpoints_of([service()], "localhost", "127.0.0.1", recorded).rejected
+def test_container_without_a_published_port_is_rejected_by_name(recorded: list[dict[str, Any]]) -> None:
+    rejected = endpoints_of([service()], "localhost", "127.0.0.1", recorded).rejected
     without = {"published-other", "published-udp", "not-published"}
     ids = {one["Id"][:12] for one in recorded if one["Names"][0].removeprefix("/recording-") in without}
-    assert {one.container for one in refused if "is not published" in one.reason} == ids
+    assert {one.container for one in rejected if "is not published" in one.reason} == ids
 
 
-def test_a_label_names_the_service_whatever_the_image(recorded: list[dict[str, Any]]) -> None:
+def test_label_names_the_service_whatever_the_image(recorded: list[dict[str, Any]]) -> None:
     found = endpoints_of([service(image=None)], "localhost", "127.0.0.1", recorded).endpoints
     assert set(names(found)) == {"labelled"}
 
 
-def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -> None:
+def test_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -> None:
     one = endpoints_of([service()], "localhost", "127.0.0.1", recorded).endpoints
     other = endpoints_of([service()], "localhost", "127.0.0.1", list(reversed(recorded))).endpoints
     assert one == other
@@ -92,13 +92,13 @@ def test_the_order_of_the_list_does_not_matter(recorded: list[dict[str, Any]]) -
         {"Id": "a" * 64, "Image": {}},
     ],
 )
-def test_one_bad_entry_is_refused_and_holds_up_none_of_the_others(recorded: list[Any], broken: Any) -> None:
-    said = endpoints_of([service()], "localhost", "127.0.0.1", recorded)
-    good, refused = said.endpoints, said.rejected
-    said = endpoints_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
-    found, with_broken = said.endpoints, said.rejected
+def test_bad_entry_is_rejected_without_affecting_others(recorded: list[Any], broken: Any) -> None:
+    answer = endpoints_of([service()], "localhost", "127.0.0.1", recorded)
+    good, rejected = answer.endpoints, answer.rejected
+    answer = endpoints_of([service()], "localhost", "127.0.0.1", [broken, *recorded])
+    found, with_broken = answer.endpoints, answer.rejected
     assert found == good
-    assert len(with_broken) == len(refused) + 1
+    assert len(with_broken) == len(rejected) + 1
     assert with_broken[0].container == "entry 0 of the list"
 
 
@@ -112,10 +112,10 @@ def test_health_is_read_from_the_status(recorded: list[dict[str, Any]]) -> None:
     )
 
 
-def test_a_port_on_an_address_of_its_own_is_dialled_there() -> None:
+def test_port_published_on_one_address_is_dialled_there() -> None:
     assert published((PublishedPort("192.0.2.9", 80, 8080),), 80, "192.0.2.7") == ("192.0.2.9", 8080)
 
 
-def test_the_dialled_address_is_preferred() -> None:
+def test_port_published_on_the_dialled_address_is_preferred() -> None:
     ports = (PublishedPort("192.0.2.9", 80, 1000), PublishedPort("0.0.0.0", 80, 2000))
     assert published(ports, 80, "192.0.2.7") == ("192.0.2.7", 2000)

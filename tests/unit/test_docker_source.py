@@ -1,4 +1,4 @@
-"""A Docker host that answers, and a simulated one that answers wrongly: never taken for an empty one."""
+"""A Docker host that answers wrongly is never taken for one without containers. The API is simulated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def listed(api: SimulatedDocker, timeout: int = 5) -> list[Any]:
         host.close()
 
 
-def test_a_simulated_list_arrives_whole_by_the_version_that_the_engine_speaks(
+def test_simulated_list_arrives_by_the_version_that_the_engine_speaks(
     api: SimulatedDocker, recorded: list[dict[str, Any]]
 ) -> None:
     api.containers = recorded
@@ -41,7 +41,7 @@ def test_a_simulated_list_arrives_whole_by_the_version_that_the_engine_speaks(
     assert api.requests == ["/version", "/v1.41/containers/json"]
 
 
-def test_an_empty_simulated_list_is_a_fact(api: SimulatedDocker) -> None:
+def test_empty_simulated_list_is_an_answer(api: SimulatedDocker) -> None:
     assert listed(api) == []
 
 
@@ -56,7 +56,7 @@ def test_an_empty_simulated_list_is_a_fact(api: SimulatedDocker) -> None:
         ("endless", "more than 1000000 bytes"),
     ],
 )
-def test_a_simulated_fault_is_an_error_in_bounded_time(
+def test_simulated_fault_is_an_error_in_bounded_time(
     api: SimulatedDocker, fault: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(docker, "MAX_ANSWER", 1_000_000)
@@ -68,33 +68,33 @@ def test_a_simulated_fault_is_an_error_in_bounded_time(
 
 
 @pytest.mark.parametrize(("status", "words"), [(500, "status 500"), (403, "status 403"), (204, "status 204")])
-def test_a_simulated_refusal_is_an_error(api: SimulatedDocker, status: int, words: str) -> None:
+def test_simulated_error_status_is_an_error(api: SimulatedDocker, status: int, words: str) -> None:
     api.status = status
     with pytest.raises(SourceError, match=words):
         listed(api)
 
 
 @pytest.mark.parametrize("containers", [{}, None, "text", 5])
-def test_a_simulated_answer_that_is_no_list_is_an_error(api: SimulatedDocker, containers: object) -> None:
+def test_simulated_answer_that_is_no_list_is_an_error(api: SimulatedDocker, containers: object) -> None:
     api.containers = containers
     with pytest.raises(SourceError, match="expected a list of containers"):
         listed(api)
 
 
-def test_nobody_there_is_an_error_that_names_host_and_address(free_port: Any) -> None:
+def test_refused_connection_is_an_error_with_the_name_and_address_of_the_host(free_port: Any) -> None:
     port = free_port()
     with pytest.raises(SourceError, match=rf"Docker host web1 \(tcp://127.0.0.1:{port}\).*Connection refused"):
         DockerClient("web1", f"tcp://127.0.0.1:{port}").containers()
 
 
-def test_a_proxy_of_the_environment_is_not_used(api: SimulatedDocker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_the_environment_is_ignored(api: SimulatedDocker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent")
     assert listed(api) == []
 
 
 def ask(settings: Settings, timeout: int = 5) -> Found:
-    """Ask every source, with nothing known from before."""
+    """Ask every source, without anything last known."""
     return snapshot.ask(settings, LastKnown(), timeout)
 
 
@@ -108,18 +108,16 @@ def both(ports: list[int]) -> Any:
     return parse({"services": {"web": {"discovery": discovery}}}, "test")
 
 
-def test_a_silent_host_is_unknown_and_a_simulated_one_beside_it_is_heard(
+def test_unreachable_host_does_not_affect_a_simulated_one(
     api: SimulatedDocker, recorded: list[dict[str, Any]], free_port: Any
 ) -> None:
     api.containers = recorded
     found = ask(both([api.port, free_port()]))
-    assert {backend.docker_host for backend in endpoints(found)} == {"web0"}
+    assert {endpoint.docker_host for endpoint in endpoints(found)} == {"web0"}
     assert list(found.unreachable) == ["web1"]
 
 
-def test_a_hung_simulated_host_holds_up_none_of_the_others(
-    api: SimulatedDocker, recorded: list[dict[str, Any]]
-) -> None:
+def test_hanging_simulated_host_does_not_delay_others(api: SimulatedDocker, recorded: list[dict[str, Any]]) -> None:
     with simulated_docker() as hung:
         hung.fault, api.containers = "hung", recorded
         begun = time.monotonic()
@@ -129,13 +127,13 @@ def test_a_hung_simulated_host_holds_up_none_of_the_others(
     assert endpoints(found)
 
 
-def test_silence_of_all_hosts_is_an_error(free_port: Any) -> None:
+def test_no_answer_from_any_host_is_an_error(free_port: Any) -> None:
     with pytest.raises(SourceError, match=r"web0.*web1.*Nothing was changed"):
         ask(both([free_port(), free_port()]))
 
 
 def shown_by_id(api: SimulatedDocker, count: int, hesitation: float) -> None:
-    """So many containers whose tag has moved on, on a host that takes its time to say what they were made from."""
+    """Simulate containers whose image tag has moved, on a host that is slow to resolve the images."""
     api.containers = [
         {
             "Id": f"{number:012x}{0:052x}",
@@ -149,7 +147,7 @@ def shown_by_id(api: SimulatedDocker, count: int, hesitation: float) -> None:
     api.hesitation = hesitation
 
 
-def test_images_of_a_simulated_host_are_resolved(api: SimulatedDocker) -> None:
+def test_image_ids_of_a_simulated_host_are_resolved(api: SimulatedDocker) -> None:
     shown_by_id(api, 200, 0)
     found = ask(both([api.port]))
     assert len(endpoints(found)) == 200
@@ -157,20 +155,20 @@ def test_images_of_a_simulated_host_are_resolved(api: SimulatedDocker) -> None:
 
 
 @pytest.mark.parametrize(("hesitation", "least"), [(0.2, 1), (60, 0)])
-def test_a_simulated_host_that_hesitates_has_one_time_out_for_all_images(
+def test_slow_simulated_host_has_one_time_out_for_all_images(
     api: SimulatedDocker, hesitation: float, least: int
 ) -> None:
     shown_by_id(api, 200, hesitation)
     begun = time.monotonic()
     found = ask(both([api.port]), timeout=1)
     assert time.monotonic() - begun < 15
-    resolved = [backend.container_id[:12] for backend in endpoints(found)]
+    resolved = [endpoint.container_id[:12] for endpoint in endpoints(found)]
     assert least <= len(resolved) < 200
     assert sorted(resolved + [one.container for one in found.rejected]) == [one[:12] for one in api.images]
     assert all("did not say within 1 s" in one.reason for one in found.rejected)
 
 
-def test_a_simulated_list_is_told_again_only_when_it_says_something_new(
+def test_simulated_list_is_read_again_only_if_it_says_something_new(
     api: SimulatedDocker, recorded: list[dict[str, Any]]
 ) -> None:
     host = DockerClient("web1", f"tcp://127.0.0.1:{api.port}")
@@ -186,7 +184,7 @@ def test_a_simulated_list_is_told_again_only_when_it_says_something_new(
         {"Status": "Up 4 minutes (Paused)", "State": "paused"},
         {"Labels": {"dockmaster.weight": "7"}},
         {"Ports": []},
-        # Nobody makes a label pass for what may change.
+        # A label that looks like a changing part is still read.
         {"Labels": {"a": '"Status":"Up one'}},
         {"Labels": {"a": '"Status":"Up two'}},
     ]

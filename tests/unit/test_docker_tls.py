@@ -1,4 +1,4 @@
-"""TLS towards a Docker host, by real sockets and certificates; what answers behind it is simulated."""
+"""TLS to a Docker host, with real sockets and certificates. The API behind it is simulated."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def foreign(folder: Path) -> Authority:
 
 @pytest.fixture
 def tls(ca: Authority) -> TLS:
-    """Who we are towards app1."""
+    """Return our TLS settings for app1."""
     return TLS(Identity(ca.file, *ca.issue("client")), "app1")
 
 
 @pytest.fixture
 def api(ca: Authority) -> Iterator[SimulatedDocker]:
-    """The Docker host app1 behind TLS."""
+    """Serve the simulated Docker host app1 over TLS."""
     with simulated_docker(tls=server_context(ca.issue("server", "app1"), ca.file)) as served:
         yield served
 
@@ -63,7 +63,7 @@ def listed(api: SimulatedDocker, tls: TLS | None) -> list[Any]:
 
 
 def refused(api: SimulatedDocker, tls: TLS | None, words: str) -> str:
-    """Why nothing was asked and nothing was told."""
+    """Check that a request fails before the API sees it, and return the error."""
     api.containers = [entry(1, 1)]
     with pytest.raises(SourceError, match=rf"\ADocker host app1 \(tcp://127.0.0.1:{api.port}\).*{words}") as error:
         listed(api, tls)
@@ -72,7 +72,7 @@ def refused(api: SimulatedDocker, tls: TLS | None, words: str) -> str:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_list_arrives_by_each_version_of_tls(
+def test_list_arrives_by_each_version_of_tls(
     api: SimulatedDocker, ca: Authority, tls: TLS, version: ssl.TLSVersion
 ) -> None:
     api.tls = server_context(ca.issue("server", "app1"), ca.file, version=version)
@@ -80,14 +80,14 @@ def test_a_list_arrives_by_each_version_of_tls(
     assert listed(api, tls) == [entry(1, 1)]
 
 
-def test_an_older_version_is_refused(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_older_version_of_tls_is_refused(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     with pytest.deprecated_call():
         api.tls = server_context(ca.issue("server", "app1"), None, version=ssl.TLSVersion.TLSv1_1)
     api.tls.set_ciphers("ALL:@SECLEVEL=0")
     refused(api, tls, "")
 
 
-def test_the_name_is_asked_for_that_the_certificate_has_to_have(api: SimulatedDocker, tls: TLS) -> None:
+def test_server_is_asked_for_the_name_in_its_certificate(api: SimulatedDocker, tls: TLS) -> None:
     asked: list[str | None] = []
     assert api.tls
     api.tls.sni_callback = lambda _, name, __: asked.append(name)
@@ -95,7 +95,7 @@ def test_the_name_is_asked_for_that_the_certificate_has_to_have(api: SimulatedDo
     assert asked == ["app1"]
 
 
-def test_a_host_may_be_called_by_its_address(ca: Authority, tls: TLS) -> None:
+def test_host_may_be_named_by_its_address(ca: Authority, tls: TLS) -> None:
     by_address = replace(tls, name="127.0.0.1")
     with simulated_docker(tls=server_context(ca.issue("server", "127.0.0.1"), ca.file)) as api:
         api.containers = [entry(1, 1)]
@@ -104,7 +104,7 @@ def test_a_host_may_be_called_by_its_address(ca: Authority, tls: TLS) -> None:
         refused(api, replace(tls, name="127.0.0.2"), "does not have the name 127.0.0.2")
 
 
-def test_without_a_certificate_nothing_is_told(api: SimulatedDocker, ca: Authority) -> None:
+def test_client_without_a_certificate_gets_nothing(api: SimulatedDocker, ca: Authority) -> None:
     context = ssl.create_default_context(cafile=ca.file)
     told = b""
     with (
@@ -119,7 +119,7 @@ def test_without_a_certificate_nothing_is_told(api: SimulatedDocker, ca: Authori
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_an_expired_client_is_refused_and_says_so(
+def test_expired_certificate_of_the_client_is_a_clear_error(
     api: SimulatedDocker, ca: Authority, tls: TLS, version: ssl.TLSVersion
 ) -> None:
     api.tls = server_context(ca.issue("server", "app1"), ca.file, version=version)
@@ -127,12 +127,12 @@ def test_an_expired_client_is_refused_and_says_so(
     refused(api, tls, r"it refuses our certificate \S+client\.crt: it has expired|without a word")
 
 
-def test_a_foreign_client_is_refused(api: SimulatedDocker, ca: Authority, foreign: Authority) -> None:
+def test_client_of_another_ca_is_refused(api: SimulatedDocker, ca: Authority, foreign: Authority) -> None:
     stranger = TLS(Identity(ca.file, *foreign.issue("stranger")), "app1")
     refused(api, stranger, r"it refuses our certificate \S+stranger.crt: the host does not know its CA|without a word")
 
 
-def test_a_revoked_client_is_refused_and_the_others_are_not(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_only_revoked_clients_are_refused(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     files = ca.issue("server", "app1")
     api.tls = server_context(files, ca.file, ca.revoked())
     assert listed(api, tls) == []
@@ -142,27 +142,27 @@ def test_a_revoked_client_is_refused_and_the_others_are_not(api: SimulatedDocker
     assert listed(api, TLS(Identity(ca.file, *ca.issue("renewed")), "app1")) == [entry(1, 1)]
 
 
-def test_a_server_with_another_name_is_refused(api: SimulatedDocker, tls: TLS) -> None:
+def test_server_with_another_name_is_refused(api: SimulatedDocker, tls: TLS) -> None:
     refused(api, replace(tls, name="app2"), "its certificate does not have the name app2")
 
 
-def test_a_name_that_only_the_subject_has_does_not_count(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_name_in_the_subject_alone_does_not_count(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     api.tls = server_context(ca.issue("app1", "other"), ca.file)
     refused(api, tls, "its certificate does not have the name app1")
 
 
-def test_an_expired_server_is_refused(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_expired_certificate_of_the_server_is_refused(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     api.tls = server_context(ca.issue("server", "app1", ends=-DAY), ca.file)
     refused(api, tls, "its certificate has expired")
 
 
-def test_a_client_s_certificate_is_none_for_a_server(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_certificate_of_a_client_is_refused_for_a_server(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     api.tls = server_context(ca.issue("client-as-server"), ca.file)
     refused(api, tls, r"its certificate is not signed by a CA of \S+ca\.crt")
 
 
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_foreign_server_is_refused_whatever_the_environment_trusts(
+def test_server_of_another_ca_is_refused_whatever_the_environment_trusts(
     api: SimulatedDocker, ca: Authority, foreign: Authority, tls: TLS, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv(variable, str(foreign.file))
@@ -174,19 +174,19 @@ def test_a_foreign_server_is_refused_whatever_the_environment_trusts(
     assert listed(api, tls) == [entry(1, 1)]
 
 
-def test_a_connection_is_kept_from_one_answer_to_the_next(api: SimulatedDocker, tls: TLS) -> None:
+def test_connection_is_kept_between_two_answers(api: SimulatedDocker, tls: TLS) -> None:
     host = host_of(api, tls)
     assert host.containers() == []
-    # New ones would be refused from now on.
+    # From here on, new connections would be refused.
     api.tls = None
     assert host.containers() == []
     host.close()
 
 
-def test_renewed_files_are_taken_up_without_a_restart(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_renewed_certificates_are_used_without_a_restart(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     host = host_of(api, tls)
     assert host.containers() == []
-    # The old one stops being good at the same moment: what is kept open must not be what answers.
+    # The old certificate becomes invalid too, so a connection that is still open must not be used.
     api.tls = server_context(ca.issue("server", "app1"), ca.file, ca.revoked(tls.identity.certificate_file))
     ca.issue("client")
     api.containers = [entry(1, 1)]
@@ -194,7 +194,7 @@ def test_renewed_files_are_taken_up_without_a_restart(api: SimulatedDocker, ca: 
     host.close()
 
 
-def test_another_ca_takes_the_place_of_the_one_before(api: SimulatedDocker, foreign: Authority, tls: TLS) -> None:
+def test_new_ca_replaces_the_old_one_without_a_restart(api: SimulatedDocker, foreign: Authority, tls: TLS) -> None:
     host = host_of(api, tls)
     assert host.containers() == []
     shutil.copy(foreign.file, tls.identity.ca_file)
@@ -215,7 +215,7 @@ def test_another_ca_takes_the_place_of_the_one_before(api: SimulatedDocker, fore
         ("client.key", "nonsense", r"\S+client\.crt and its key \S+client\.key cannot be used: "),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named(
+def test_unusable_file_is_named_in_the_error(
     api: SimulatedDocker, tls: TLS, folder: Path, file: str, content: str | None, words: str
 ) -> None:
     (folder / file).unlink()
@@ -224,12 +224,12 @@ def test_a_file_that_cannot_be_used_is_named(
     refused(api, tls, words)
 
 
-def test_another_key_than_the_certificate_s_is_named(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
+def test_key_that_does_not_match_the_certificate_is_named(api: SimulatedDocker, ca: Authority, tls: TLS) -> None:
     shutil.copy(ca.issue("other")[1], tls.identity.key_file)
     refused(api, tls, r"client\.crt and its key \S+client\.key cannot be used: key values mismatch")
 
 
-def test_a_host_that_does_not_speak_tls_is_told_as_such(api: SimulatedDocker, tls: TLS) -> None:
+def test_host_that_does_not_speak_tls_is_a_clear_error(api: SimulatedDocker, tls: TLS) -> None:
     api.tls = None
     refused(api, tls, "it does not speak TLS")
 
@@ -237,7 +237,7 @@ def test_a_host_that_does_not_speak_tls_is_told_as_such(api: SimulatedDocker, tl
 @pytest.mark.parametrize(
     ("fault", "words"), [("truncated", "JSON|in the middle"), ("silent-end", "the answer is not JSON")]
 )
-def test_an_end_that_tls_does_not_announce_is_no_answer(api: SimulatedDocker, tls: TLS, fault: str, words: str) -> None:
+def test_truncated_tls_connection_is_no_answer(api: SimulatedDocker, tls: TLS, fault: str, words: str) -> None:
     api.fault = fault
     with pytest.raises(SourceError, match=f"gave no usable answer.*{words}"):
         listed(api, tls)
@@ -262,23 +262,23 @@ def test_events_arrive_over_tls_until_they_end(api: SimulatedDocker, tls: TLS, h
     host.close()
 
 
-def test_a_peer_that_never_shakes_hands_is_given_up(tls: TLS, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_that_never_finishes_the_handshake_times_out(tls: TLS, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secured, "HANDSHAKE", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(SourceError, match="timed out"):
         DockerClient("app1", f"tcp://127.0.0.1:{silent.getsockname()[1]}", 5, tls=tls).containers()
 
 
-def test_a_host_whose_packets_are_dropped_is_given_up_soon() -> None:
+def test_host_whose_packets_are_dropped_times_out_soon() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         with socket.create_connection(address), pytest.raises(SourceError, match="timed out"):
-            # Nobody accepts, and what comes while the queue is full is dropped.
+            # Nothing accepts connections, and the kernel drops packets while the queue is full.
             DockerClient("app1", f"tcp://127.0.0.1:{address[1]}", 60, connect=0.3).containers()
 
 
 @pytest.fixture
 def secure(around: Watched, ca: Authority, tls: TLS) -> Watched:
-    """What a watcher needs whose Docker host is behind TLS."""
+    """Set up a watcher whose Docker host uses TLS."""
     around.api.tls = server_context(ca.issue("server", "localhost"), ca.file)
     files = {name: str(path) for name, path in vars(tls.identity).items()}
     around.plain["discovery"] = {"tls": files}
@@ -286,7 +286,7 @@ def secure(around: Watched, ca: Authority, tls: TLS) -> Watched:
     return around
 
 
-def test_a_watcher_follows_events_over_tls(secure: Watched, start_haproxy: Start) -> None:
+def test_watcher_follows_events_over_tls(secure: Watched, start_haproxy: Start) -> None:
     secure.begin(start_haproxy, 1, 2)
     secure.event(1, "kill", signal="15")
     secure.is_told(1, "drain")
@@ -295,7 +295,7 @@ def test_a_watcher_follows_events_over_tls(secure: Watched, start_haproxy: Start
     assert not [line for line in secure.log if "error=" in line]
 
 
-def test_a_watcher_keeps_servers_while_its_certificate_is_refused_and_takes_up_the_renewed_one(
+def test_watcher_keeps_servers_until_its_expired_certificate_is_renewed(
     secure: Watched, start_haproxy: Start, ca: Authority
 ) -> None:
     secure.begin(start_haproxy, 1)
@@ -310,7 +310,7 @@ def test_a_watcher_keeps_servers_while_its_certificate_is_refused_and_takes_up_t
     secure.said("source=localhost", "state=answers")
 
 
-def test_status_tells_the_days_left_of_our_certificate(
+def test_status_shows_the_days_left_of_the_certificate(
     secure: Watched, start_haproxy: Start, ca: Authority, tls: TLS
 ) -> None:
     secure.run(1)

@@ -1,4 +1,4 @@
-"""What the operator drains, on a real HAProxy with real web servers; the Docker hosts one and two are simulated."""
+"""Drain on a real HAProxy with real web servers. The Docker hosts one and two are simulated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dockmaster import drain
 from dockmaster.config.file import load
 from dockmaster.drain import NotDrained, Outcome, Target
 from dockmaster.errors import DockmasterError
-from dockmaster.state import drains as drained
+from dockmaster.state import drains
 from dockmaster.state.drains import Drain
 from waiting import until
 from watching import Watched, container_id, entry
@@ -27,12 +27,12 @@ Start = Callable[[], None]
 
 @dataclass
 class Two:
-    """Two Docker hosts with a container each, and what is around them.
+    """Two Docker hosts with a container each, HAProxy, and a watcher.
 
     Attributes:
         around: HAProxy, configuration, watcher.
         one, two: the simulated hosts.
-        webs: what runs in the containers, by their number.
+        webs: the web servers of the containers by number.
         template: the template's text.
     """
 
@@ -49,7 +49,7 @@ class Two:
         return drain.ready(self.around.settings, self.template, Target.named(kind, name), **options)
 
     def told(self) -> dict[str, str]:
-        """What HAProxy was told of each container that it has: by host and number."""
+        """Return the administrative state of each server, by host and number of its container."""
         found = {}
         for host in ("one", "two"):
             for number in self.webs:
@@ -61,12 +61,12 @@ class Two:
         until(lambda: told.items() <= self.told().items())
 
     def run(self, host: SimulatedDocker, number: int) -> None:
-        """One more container; nobody is told yet."""
+        """Add a container to the list, without an event."""
         self.webs[number] = self.around.web()
         host.containers = [*host.containers, entry(number, self.webs[number].port)]
 
     def marks(self) -> list[str]:
-        return [str(mark) for mark in drained.load(drained.file_of(self.around.settings.haproxy))]
+        return [str(mark) for mark in drains.load(drains.file_of(self.around.settings.haproxy))]
 
     def usable(self, number: int) -> None:
         until(lambda: self.around.runtime.usable_servers("web") == number)
@@ -89,13 +89,13 @@ def prepared(around: Watched, template: str) -> Iterator[Two]:
 
 @pytest.fixture
 def two(prepared: Two, start_haproxy: Start) -> Two:
-    """Both containers get traffic."""
+    """Let both containers serve."""
     start_haproxy()
     prepared.usable(2)
     return prepared
 
 
-def test_a_drained_host_gets_no_request_through_passes_until_it_is_ready(two: Two) -> None:
+def test_drained_host_gets_no_request_during_syncs_until_it_is_ready(two: Two) -> None:
     outcome = two.drain("host", "one")
     assert (outcome.changed, outcome.message) == (True, "one is drained: 1 server gets no new requests")
     assert [(row.docker_host, row.container, row.haproxy, row.sessions) for row in outcome.servers] == [
@@ -124,7 +124,7 @@ def test_all_files_may_be_in_one_folder(two: Two) -> None:
     two.is_told(one1="ready", two2="ready")
 
 
-def test_what_is_drained_stays_so_when_haproxy_begins_anew(prepared: Two, start_haproxy: Start) -> None:
+def test_drained_host_stays_drained_when_haproxy_restarts(prepared: Two, start_haproxy: Start) -> None:
     prepared.drain("host", "one")
     start_haproxy()
     prepared.usable(1)
@@ -135,7 +135,7 @@ def test_what_is_drained_stays_so_when_haproxy_begins_anew(prepared: Two, start_
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_the_last_usable_server_is_not_drained_and_nothing_is_changed(
+def test_drain_of_the_last_usable_server_fails_and_changes_nothing(
     prepared: Two, start_haproxy: Start, running: bool
 ) -> None:
     if running:
@@ -151,7 +151,7 @@ def test_the_last_usable_server_is_not_drained_and_nothing_is_changed(
     assert (prepared.told() if running else {}) == before
 
 
-def test_a_host_whose_others_are_down_is_not_drained(two: Two) -> None:
+def test_drain_fails_if_the_servers_of_other_hosts_are_down(two: Two) -> None:
     two.webs[2].status = 500
     two.usable(1)
     with pytest.raises(NotDrained, match="one is not drained"):
@@ -161,7 +161,7 @@ def test_a_host_whose_others_are_down_is_not_drained(two: Two) -> None:
     assert two.drain("host", "one").changed
 
 
-def test_two_drains_at_once_do_not_take_out_all(two: Two) -> None:
+def test_two_drains_at_once_leave_a_usable_server(two: Two) -> None:
     done: list[str] = []
 
     def work(host: str) -> None:
@@ -183,14 +183,14 @@ def test_two_drains_at_once_do_not_take_out_all(two: Two) -> None:
 @pytest.mark.parametrize(
     "name", ["web-1", "one/web-1", container_id(1), container_id(1)[:4], f"one/{container_id(1)[:12]}"]
 )
-def test_a_container_is_drained_and_ready_again_by_each_of_its_names(two: Two, name: str) -> None:
+def test_container_can_be_drained_and_readied_by_each_of_its_names(two: Two, name: str) -> None:
     assert two.drain("container", name).changed
     assert two.told() == {"one1": "drain", "two2": "ready"}
     assert two.ready("container", "web-1").changed
     assert two.told() == {"one1": "ready", "two2": "ready"}
 
 
-def test_a_name_that_two_hosts_have_is_asked_for_with_its_host(two: Two) -> None:
+def test_container_name_of_two_hosts_needs_the_host(two: Two) -> None:
     two.webs[1] = two.webs[2]
     two.two.containers.append(entry(1, two.webs[2].port))
     two.around.sync()
@@ -210,13 +210,13 @@ def test_a_name_that_two_hosts_have_is_asked_for_with_its_host(two: Two) -> None
         ("container", "010", "no container 010 serves anything"),
     ],
 )
-def test_what_is_not_there_is_not_drained(prepared: Two, kind: str, name: str, words: str) -> None:
+def test_drain_of_an_unknown_name_fails(prepared: Two, kind: str, name: str, words: str) -> None:
     with pytest.raises(NotDrained, match=words):
         prepared.drain(kind, name)
     assert prepared.marks() == []
 
 
-def test_a_check_changes_nothing_and_refuses_the_same(two: Two) -> None:
+def test_check_mode_of_a_drain_changes_nothing_and_fails_alike(two: Two) -> None:
     outcome = two.drain("host", "one", check_mode=True)
     assert (outcome.changed, outcome.message) == (True, "one would be drained: 1 server gets no new requests")
     assert two.marks() == []
@@ -228,7 +228,7 @@ def test_a_check_changes_nothing_and_refuses_the_same(two: Two) -> None:
     assert two.told() == {"one1": "drain", "two2": "ready"}
 
 
-def test_a_silent_host_is_drained_and_ready_as_it_was_last_known(two: Two) -> None:
+def test_unreachable_host_is_drained_by_its_last_known_servers(two: Two) -> None:
     two.one.status = 500
     assert two.drain("host", "one").changed
     assert two.told() == {"one1": "drain", "two2": "ready"}
@@ -240,7 +240,7 @@ def test_a_silent_host_is_drained_and_ready_as_it_was_last_known(two: Two) -> No
     assert two.told() == {"one1": "ready", "two2": "drain"}
 
 
-def test_hosts_that_only_playbooks_ask_are_drained_as_they_were_last_known(two: Two) -> None:
+def test_host_that_only_playbooks_ask_is_drained_by_its_last_known_servers(two: Two) -> None:
     two.around.service["discovery"]["servers"] = []
     two.around.write()
     assert two.drain("host", "one").changed
@@ -249,7 +249,7 @@ def test_hosts_that_only_playbooks_ask_are_drained_as_they_were_last_known(two: 
         two.drain("host", "three")
 
 
-def test_it_waits_until_requests_are_over_and_says_how_many_are_left(two: Two) -> None:
+def test_drain_waits_for_requests_and_says_how_many_are_left(two: Two) -> None:
     two.webs[1].held.clear()
     clients = [threading.Thread(target=two.around.ask) for _ in range(2)]
     for client in clients:
@@ -265,7 +265,7 @@ def test_it_waits_until_requests_are_over_and_says_how_many_are_left(two: Two) -
         client.join(20)
 
 
-def test_a_pass_that_fails_leaves_nothing_drained(two: Two) -> None:
+def test_drain_whose_sync_fails_leaves_nothing_drained(two: Two) -> None:
     with pytest.raises(DockmasterError, match="the template"):
         drain.drain(two.around.settings, "{{ nothing }}", Target("one"))
     assert two.marks() == []
@@ -276,7 +276,7 @@ def test_a_pass_that_fails_leaves_nothing_drained(two: Two) -> None:
     assert two.marks() == []
 
 
-def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -> None:
+def test_drains_of_gone_containers_and_removed_hosts_are_forgotten(two: Two) -> None:
     two.run(two.one, 3)
     two.around.sync()
     two.usable(3)
@@ -285,12 +285,12 @@ def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -
     two.one.status = 500
     two.around.sync()
     assert two.marks() == ["one/web-1", "two"]
-    # It runs still, and serves nothing for now.
+    # It still runs, but serves nothing for now.
     two.one.status = 200
     two.one.containers[0]["Status"] = "Up 1 second (health: starting)"
     two.around.sync()
     assert two.marks() == ["one/web-1", "two"]
-    # It may be restarting: a sync that meets that does not forget it.
+    # It may be restarting, so its drain is not forgotten yet.
     gone = two.one.containers.pop(0)
     two.around.sync()
     assert two.marks() == ["one/web-1", "two"]
@@ -299,11 +299,9 @@ def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -
     assert two.told()["one1"] in ("", "drain", "maint")
     del two.one.containers[0]
     two.around.sync()
-    path = drained.file_of(two.around.settings.haproxy)
-    # It is still not there after an hour.
-    drained.save(
-        path, [replace(one, missing=one.missing and one.missing - drained.MISSING) for one in drained.load(path)]
-    )
+    path = drains.file_of(two.around.settings.haproxy)
+    # An hour later it is still gone.
+    drains.save(path, [replace(one, missing=one.missing and one.missing - drains.MISSING) for one in drains.load(path)])
     two.around.sync()
     assert two.marks() == ["two"]
     two.around.service["discovery"]["servers"].pop()
@@ -312,7 +310,7 @@ def test_a_container_that_is_gone_and_a_host_that_left_are_forgotten(two: Two) -
     assert two.marks() == []
 
 
-def test_what_is_drained_is_known_when_it_is_ready_though_its_tag_has_moved_on(two: Two) -> None:
+def test_drained_container_whose_image_tag_moved_can_be_readied(two: Two) -> None:
     two.drain("host", "one")
     two.one.containers[0]["Image"] = f"sha256:{0:064x}"
     two.around.sync()
@@ -321,18 +319,18 @@ def test_what_is_drained_is_known_when_it_is_ready_though_its_tag_has_moved_on(t
 
 
 @pytest.mark.parametrize("text", ["", "null", "{}", "[1]", "[{}]", "nonsense", "[" * 100_000, '[{"host": "one"}]'])
-def test_a_damaged_file_drains_nothing(two: Two, text: str) -> None:
-    drained.file_of(two.around.settings.haproxy).write_text(text)
+def test_damaged_file_drains_nothing(two: Two, text: str) -> None:
+    drains.file_of(two.around.settings.haproxy).write_text(text)
     assert two.marks() == []
     assert two.around.sync().applied.action == "none"
 
 
-def test_the_file_is_readable_for_the_watcher(two: Two) -> None:
+def test_watcher_can_read_the_file_of_drains(two: Two) -> None:
     two.drain("host", "one")
-    assert drained.file_of(two.around.settings.haproxy).stat().st_mode & 0o777 == 0o644
+    assert drains.file_of(two.around.settings.haproxy).stat().st_mode & 0o777 == 0o644
 
 
-def test_a_watcher_takes_it_up_without_a_restart_and_does_not_undo_it(two: Two) -> None:
+def test_running_watcher_takes_up_a_drain_and_keeps_it(two: Two) -> None:
     two.around.watch()
     two.drain("host", "one")
     two.run(two.one, 3)
@@ -341,7 +339,7 @@ def test_a_watcher_takes_it_up_without_a_restart_and_does_not_undo_it(two: Two) 
     two.two.event(container_id(4), "start")
     two.usable(2)
     assert two.told() == {"one1": "drain", "two2": "ready", "two4": "ready"}
-    # A full look finds the same.
+    # A full look decides the same.
     two.one.say(None)
     until(lambda: len(two.one.streams) == 1)
     two.run(two.two, 5)
@@ -354,22 +352,22 @@ def test_a_watcher_takes_it_up_without_a_restart_and_does_not_undo_it(two: Two) 
     assert two.around.sync().applied.action in ("none", "write")
 
 
-def test_a_watcher_drains_by_the_file_alone(two: Two) -> None:
-    """A pass that has no more come to it."""
+def test_watcher_drains_by_the_file_alone(two: Two) -> None:
+    """The watcher alone reads the file, and no sync runs."""
     two.around.watch()
-    path = drained.file_of(two.around.settings.haproxy)
-    drained.save(path, [Drain("one")])
+    path = drains.file_of(two.around.settings.haproxy)
+    drains.save(path, [Drain("one")])
     two.is_told(one1="drain")
-    # The last usable one stays, until there is another.
-    drained.save(path, [Drain("one"), Drain("two", "web-2")])
+    # The last usable server serves until there is another.
+    drains.save(path, [Drain("one"), Drain("two", "web-2")])
     until(lambda: two.around.runtime.usable_servers("web") == 1)
     two.is_told(two2="ready")
-    drained.save(path, [Drain("two", "web-2")])
+    drains.save(path, [Drain("two", "web-2")])
     two.is_told(one1="ready", two2="drain")
     two.around.said("change=drained", "docker_host=two", "cause=operator")
 
 
-def test_a_watcher_that_begins_anew_keeps_it_drained(two: Two) -> None:
+def test_restarted_watcher_keeps_a_drain(two: Two) -> None:
     two.drain("host", "one")
     two.around.watch()
     assert two.told() == {"one1": "drain", "two2": "ready"}
@@ -379,8 +377,8 @@ def test_a_watcher_that_begins_anew_keeps_it_drained(two: Two) -> None:
     assert two.told() == {"one1": "drain", "two2": "ready"}
 
 
-def test_an_open_request_is_finished(two: Two) -> None:
-    """On a server that is drained under it."""
+def test_open_request_of_a_drained_server_finishes(two: Two) -> None:
+    """The drain comes during the request."""
     two.webs[1].held.clear()
     statuses: list[int] = []
     client = threading.Thread(target=lambda: statuses.extend(two.around.ask() for _ in range(2)))
@@ -392,7 +390,7 @@ def test_an_open_request_is_finished(two: Two) -> None:
     assert statuses == [200, 200]
 
 
-def test_status_tells_what_is_drained_and_by_whom_and_is_content(run: Run, two: Two) -> None:
+def test_status_shows_a_drain_and_its_user_without_a_problem(run: Run, two: Two) -> None:
     two.drain("container", "web-1")
     done = run("status", "--config", two.around.file, "--json")
     status = json.loads(done.stdout)
@@ -405,7 +403,7 @@ def test_status_tells_what_is_drained_and_by_whom_and_is_content(run: Run, two: 
     assert f"drained: one/web-1, by {drain.who()} at " in run("status", "--config", two.around.file).stdout
 
 
-def test_the_command_drains_lists_and_makes_ready(run: Run, two: Two) -> None:
+def test_command_drains_lists_and_readies(run: Run, two: Two) -> None:
     def call(*arguments: str) -> tuple[int, str, str]:
         done = run(*arguments, "--config", two.around.file, "--template", TEMPLATE)
         return done.returncode, done.stdout, done.stderr
@@ -428,7 +426,7 @@ def test_the_command_drains_lists_and_makes_ready(run: Run, two: Two) -> None:
     assert json.loads(call("ready", "--json")[1]) == {"drained": []}
 
 
-def test_the_module_drains_with_check_mode_and_diff_and_fails_for_the_last(two: Two) -> None:
+def test_module_drains_with_check_mode_and_diff(two: Two) -> None:
     folder = two.around.file.parent
     (folder / "haproxy.cfg.j2").write_text(two.template)
     options = {"config": str(two.around.file), "host": "one"}

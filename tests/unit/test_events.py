@@ -1,4 +1,4 @@
-"""Docker's events: whatever is said, an event or nothing comes of it."""
+"""Parse Docker's events: any input gives an event or nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def line(**event: Any) -> bytes:
 @given(st.binary())
 @example(b"[" * 100_000)
 @example(b"9" * 5000)
-def test_no_bytes_are_an_error(data: bytes) -> None:
+def test_any_bytes_are_parsed_without_an_error(data: bytes) -> None:
     event = Event.parse(data)
     assert event is None or isinstance(event, Event)
 
@@ -43,7 +43,7 @@ def test_no_bytes_are_an_error(data: bytes) -> None:
     )
     | ANYTHING
 )
-def test_what_comes_of_an_object_is_a_checked_id_a_short_word_and_a_number(raw: object) -> None:
+def test_event_has_a_checked_id_a_short_action_and_a_number(raw: object) -> None:
     event = Event.parse(json.dumps(raw).encode())
     if event:
         assert event.container == ID
@@ -51,18 +51,18 @@ def test_what_comes_of_an_object_is_a_checked_id_a_short_word_and_a_number(raw: 
         assert event.signal is None or 0 <= event.signal < 100
 
 
-def test_a_kill_says_its_signal() -> None:
+def test_kill_event_has_its_signal() -> None:
     killed = line(Type="container", Action="kill", Actor={"ID": ID, "Attributes": {"signal": "15"}})
     assert Event.parse(killed) == Event(ID, "kill", 15)
 
 
-def test_a_networks_event_is_its_containers() -> None:
+def test_network_event_is_one_of_its_container() -> None:
     left = line(Type="network", Action="disconnect", Actor={"ID": "f" * 64, "Attributes": {"container": ID}})
     assert Event.parse(left) == Event(ID, "disconnect")
 
 
 @pytest.mark.parametrize("signal", ["TERM", "", "-1", "1.5", "\u0661", "100", "9" * 500, None, [], {}])
-def test_what_is_no_number_is_no_signal(signal: object) -> None:
+def test_signal_that_is_no_number_is_ignored(signal: object) -> None:
     event = Event.parse(line(Type="container", Action="kill", Actor={"ID": ID, "Attributes": {"signal": signal}}))
     assert event
     assert event.signal is None
@@ -82,5 +82,7 @@ def test_what_is_no_number_is_no_signal(signal: object) -> None:
         ("die", 15, None, False),
     ],
 )
-def test_which_signals_stop(action: str, signal: int, signals: tuple[int, ...] | None, stops: bool) -> None:
+def test_default_and_configured_signals_stop_a_container(
+    action: str, signal: int, signals: tuple[int, ...] | None, stops: bool
+) -> None:
     assert Event(ID, action, signal).stops(signals) == stops

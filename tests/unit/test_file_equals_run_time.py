@@ -1,4 +1,4 @@
-"""A server that a pass adds at run time is the same as the server that the file makes of its line."""
+"""A server that a sync adds at run time equals the server that HAProxy reads from the file."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ STOPPED_OR_RUNNING = ("0", "2")
 
 
 def services(port: int) -> dict[str, Any]:
-    """A service for each way to write options."""
+    """Return a service for each way to write options."""
     found = {
         name: {
             "discovery": {"container_port": 8000, "servers": [{"host": "localhost"}]},
@@ -82,8 +82,8 @@ def services(port: int) -> dict[str, Any]:
     return found
 
 
-def backends(port: int) -> dict[str, list[Endpoint]]:
-    """One that is up and one that is down for each."""
+def endpoints(port: int) -> dict[str, list[Endpoint]]:
+    """Return two endpoints for each service: one that is up and one that is down."""
     found = {
         name: [Endpoint("localhost", "a" * 64, UP, port), Endpoint("localhost", "b" * 64, DOWN, port)] for name in PLAIN
     }
@@ -93,7 +93,7 @@ def backends(port: int) -> dict[str, list[Endpoint]]:
 
 
 def settled(values: dict[tuple[str, str], Values]) -> bool:
-    """Whether every check that there is has been made, and nothing is about to change."""
+    """Whether every check has run, and no state is about to change."""
     return all(
         row["check_status"] != "INI"
         and "/" not in row["status"]
@@ -104,7 +104,7 @@ def settled(values: dict[tuple[str, str], Values]) -> bool:
 
 
 def settled_values(runtime: Runtime) -> dict[tuple[str, str], Values]:
-    """What HAProxy says once that is so."""
+    """Return the values of the servers once they are settled."""
     found: dict[tuple[str, str], Values] = {}
 
     def look() -> bool:
@@ -120,11 +120,11 @@ Both = tuple[dict[tuple[str, str], Values], dict[tuple[str, str], Values]]
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[Both]:
-    """The same servers, added at run time and made by the file."""
+    """Return the values of the same servers added at run time and read from the file."""
     template = TEMPLATE.read_bytes().decode()
     with (
         tempfile.TemporaryDirectory(prefix="dm") as name,
-        # Nobody accepts: room for every check of a slow machine's run.
+        # Nothing accepts connections, so the queue needs room for all checks on a slow machine.
         socket.create_server((UP, 0), backlog=ROOM) as listener,
         socket.create_server(("::1", listener.getsockname()[1]), family=socket.AF_INET6, backlog=ROOM),
         socket.socket() as free,
@@ -148,7 +148,7 @@ def both() -> Iterator[Both]:
             "test",
         )
         free.close()
-        yield from compared(settings, template, backends(port))
+        yield from compared(settings, template, endpoints(port))
 
 
 def compared(settings: Settings, template: str, found: dict[str, list[Endpoint]]) -> Iterator[Both]:
@@ -163,7 +163,7 @@ def compared(settings: Settings, template: str, found: dict[str, list[Endpoint]]
             assert (applied.action, applied.reason) == ("runtime", "")
             added, before = settled_values(runtime), runtime.info()["Pid"]
             process.reload(paths)
-            # As long as there are two, either may answer.
+            # While there are two workers, either may answer.
             until(lambda: not Path(f"/proc/{before}").exists())
             yield added, settled_values(runtime)
         finally:
@@ -171,7 +171,7 @@ def compared(settings: Settings, template: str, found: dict[str, list[Endpoint]]
 
 
 @pytest.mark.parametrize("service", [*PLAIN, *LABELS])
-def test_every_value_of_a_server_is_the_same_at_run_time_and_from_the_file(both: Both, service: str) -> None:
+def test_server_has_the_same_values_at_run_time_and_from_the_file(both: Both, service: str) -> None:
     added, of_file = ({key: row for key, row in one.items() if key[0] == service} for one in both)
     assert added
     assert added.keys() == of_file.keys()
@@ -185,8 +185,8 @@ def test_every_value_of_a_server_is_the_same_at_run_time_and_from_the_file(both:
     assert not differ, "\n".join(differ)
 
 
-def test_the_values_tell_what_the_options_say(both: Both) -> None:
-    """The comparison looks at what matters: it would see another weight, limit, check or port."""
+def test_compared_values_show_every_option(both: Both) -> None:
+    """The comparison would notice another weight, limit, check or port."""
     added = {service: row for (service, name), row in both[0].items() if name.startswith("a")}
     assert (added["listen-defaults"]["weight"], added["listen-defaults"]["slim"]) == ("30", "20")
     assert added["own-word-wins"]["weight"] == "5"

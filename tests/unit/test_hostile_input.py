@@ -1,4 +1,4 @@
-"""Whatever Docker answers: the real HAProxy accepts the file, and it holds the wanted servers and nothing else."""
+"""Whatever Docker answers, the real HAProxy accepts the file, and it has the wanted servers and nothing else."""
 
 from __future__ import annotations
 
@@ -98,27 +98,27 @@ running = {"Id": "a" * 64, "State": "running", "Image": "local/nodeapp"}
 @example([{**running, "Ports": [{"IP": "fe80::1%x\nserver y 1.2.3.4:80", "PrivatePort": 8000, "PublicPort": 1}]}])
 @example([{**running, "Names": ["/a\nserver x 1.2.3.4:80"], "HostConfig": {"NetworkMode": "host"}}])
 @example([{**running, "Id": "a" * 64}, {**running, "Id": "a" * 63 + "b", "HostConfig": {"NetworkMode": "host"}}])
-def test_the_file_holds_the_wanted_servers_and_no_other_directive(listed: list[Any]) -> None:
+def test_file_has_only_wanted_servers_whatever_docker_answers(listed: list[Any]) -> None:
     answer = json.loads(json.dumps(listed))
-    said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", answer)
-    backends, refused = said.endpoints, said.rejected
-    text = render(TEXT, context(WANTED, by_service(WANTED, backends), TEXT))
+    selected = endpoints_of(WANTED.services, "localhost", "127.0.0.1", answer)
+    endpoints, rejected = selected.endpoints, selected.rejected
+    text = render(TEXT, context(WANTED, by_service(WANTED, endpoints), TEXT))
     without = render(TEXT, context(WANTED, by_service(WANTED, {}), TEXT))
     with tempfile.TemporaryDirectory(prefix="dm") as folder:
         accepted(text, Path(folder))
     servers = [line.split() for line in text.splitlines() if line.startswith("    server ")]
     assert sorted((words[1], words[2]) for words in servers) == sorted(
-        (one.server_name(with_host=False), one.address) for found in backends.values() for one in found
+        (one.server_name(with_host=False), one.address) for found in endpoints.values() for one in found
     )
     rest = [line for line in text.splitlines() if not line.startswith("    server ")]
     assert rest == [line for line in without.splitlines() if not line.startswith("    server ")]
-    assert all(len(refusal.reason) < 2000 for refusal in refused)
+    assert all(len(rejection.reason) < 2000 for rejection in rejected)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.binary().map(lambda data: data.decode(errors="replace")))
-def test_text_that_is_no_list_is_never_more_than_a_refusal(text: str) -> None:
-    said = endpoints_of(WANTED.services, "localhost", "127.0.0.1", [text])
-    backends, refused = said.endpoints, said.rejected
-    assert not any(backends.values())
-    assert len(refused) == 1
+def test_hostile_list_is_at_most_a_rejection(text: str) -> None:
+    selected = endpoints_of(WANTED.services, "localhost", "127.0.0.1", [text])
+    endpoints, rejected = selected.endpoints, selected.rejected
+    assert not any(endpoints.values())
+    assert len(rejected) == 1

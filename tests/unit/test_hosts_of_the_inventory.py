@@ -1,4 +1,4 @@
-"""Docker hosts as the inventory has them: removed, silent, or asked by playbooks alone. HAProxy is real."""
+"""Docker hosts that are removed, unreachable, or asked only by playbooks. HAProxy is real."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from docker_api import SimulatedDocker, simulated_docker
 from dockmaster import status, sync
 from dockmaster.model.endpoint import Endpoint
-from dockmaster.state import changed_servers as touched
+from dockmaster.state import changed_servers
 from findings import finds
 from waiting import until
 from watching import Watched, container_id, entry
@@ -20,7 +20,7 @@ Start = Callable[[], None]
 
 @pytest.fixture
 def other(around: Watched) -> Iterator[SimulatedDocker]:
-    """A second and a third simulated Docker host, each with one container."""
+    """Add a second and a third simulated Docker host with one container each."""
     with simulated_docker() as api:
         around.service["discovery"]["servers"] = [
             {"name": "one", "host": "127.0.0.1", "port": around.api.port},
@@ -33,17 +33,17 @@ def other(around: Watched) -> Iterator[SimulatedDocker]:
 
 
 def leave(around: Watched) -> None:
-    """The second one is not in the configuration any more."""
+    """Remove the second host from the configuration."""
     around.service["discovery"]["servers"].pop(1)
     around.write()
 
 
 def hosts(report: sync.Report) -> set[str]:
-    """Docker hosts that have servers."""
+    """Return the Docker hosts that have servers."""
     return {one.docker_host for one in report.endpoints["web"]}
 
 
-def test_a_pass_keeps_a_silent_host_only_while_it_is_configured(around: Watched, other: SimulatedDocker) -> None:
+def test_sync_keeps_an_unreachable_host_only_while_it_is_configured(around: Watched, other: SimulatedDocker) -> None:
     around.first_pass()
     other.status = 500
     report = around.sync()
@@ -55,7 +55,7 @@ def test_a_pass_keeps_a_silent_host_only_while_it_is_configured(around: Watched,
     assert not report.unreachable
 
 
-def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
+def test_watcher_drops_an_unreachable_host_that_leaves_the_configuration(
     around: Watched, other: SimulatedDocker, start_haproxy: Start
 ) -> None:
     around.first_pass()
@@ -70,14 +70,14 @@ def test_a_watcher_lets_a_silent_host_go_when_it_leaves_the_configuration(
 
 
 def given(*answered: str) -> dict[str, list[Endpoint]]:
-    """What a playbook has heard from these."""
+    """Return what a playbook has found on these hosts."""
     ids = {"one": container_id(1), "two": container_id(2)}
     return {"web": [Endpoint(host, ids[host], "127.0.0.1", 49000, "web-1") for host in answered]}
 
 
-def test_a_playbooks_pass_keeps_a_silent_host_only_while_it_is_of_the_group(around: Watched, template: str) -> None:
-    def apply(unknown: dict[str, str], *answered: str) -> sync.Report:
-        return sync.run(around.settings, template, finds(around.settings, given(*answered), unreachable=unknown))
+def test_playbook_keeps_an_unreachable_host_only_while_it_is_in_the_group(around: Watched, template: str) -> None:
+    def apply(unreachable: dict[str, str], *answered: str) -> sync.Report:
+        return sync.run(around.settings, template, finds(around.settings, given(*answered), unreachable=unreachable))
 
     apply({}, "one", "two")
     assert hosts(apply({"two": "no answer"}, "one")) == {"one", "two"}
@@ -85,14 +85,14 @@ def test_a_playbooks_pass_keeps_a_silent_host_only_while_it_is_of_the_group(arou
 
 
 @pytest.mark.parametrize(("age", "spared"), [(60, False), (120, True)])
-def test_what_the_watcher_did_since_a_playbook_asked_stays(
+def test_playbook_does_not_undo_what_the_watcher_did_meanwhile(
     around: Watched, start_haproxy: Start, template: str, age: int, spared: bool
 ) -> None:
     around.begin(start_haproxy, 1, 2)
     around.stop()
     server = around.servers(2)[-1]
     folder = around.settings.haproxy.run_directory
-    (folder / touched.FILE).write_text(f"{time.monotonic() - 90} web/{server.name}\n")
+    (folder / changed_servers.FILE).write_text(f"{time.monotonic() - 90} web/{server.name}\n")
     only_the_first: dict[str, Any] = {
         "web": [one for one in around.sync().endpoints["web"] if one.container_id == container_id(1)]
     }
@@ -100,7 +100,7 @@ def test_what_the_watcher_did_since_a_playbook_asked_stays(
     assert (around.told(2) == "ready") is spared
 
 
-def test_status_tells_what_playbooks_heard_where_they_alone_ask(
+def test_status_shows_what_playbooks_found_if_only_they_ask(
     around: Watched, start_haproxy: Start, template: str
 ) -> None:
     around.first_pass()
@@ -111,13 +111,13 @@ def test_status_tells_what_playbooks_heard_where_they_alone_ask(
     sync.run(around.settings, template, finds(around.settings, heard))
     start_haproxy()
     until(lambda: around.runtime.usable_servers("web") == 1)
-    told = status.of(around.settings)
-    assert [(row.docker_host, row.container, row.state) for row in told.servers] == [("one", "web-1", "healthy")]
-    assert told.healthy
+    current = status.of(around.settings)
+    assert [(row.docker_host, row.container, row.state) for row in current.servers] == [("one", "web-1", "healthy")]
+    assert current.healthy
 
 
-def test_a_pass_that_has_nobody_to_ask_leaves_what_playbooks_have_found(around: Watched, start_haproxy: Start) -> None:
-    """While cron and a watcher of before still run, and after that by anybody's hand."""
+def test_sync_without_sources_keeps_what_playbooks_found(around: Watched, start_haproxy: Start) -> None:
+    """While cron and the watcher still run, and later if somebody runs a sync by hand."""
     around.begin(start_haproxy, 1, 2)
     around.service["discovery"]["servers"] = []
     around.write()

@@ -1,4 +1,4 @@
-"""Image references match as Docker understands them."""
+"""Image references match as in Docker."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIGEST = "@sha256:" + "a" * 64
         ("app:1", "app:1" + DIGEST),
     ],
 )
-def test_covers(wanted: str, shown: str) -> None:
+def test_reference_matches_images_that_docker_calls_the_same(wanted: str, shown: str) -> None:
     assert Reference.parse(wanted).covers(Reference.parse(shown))
 
 
@@ -39,11 +39,11 @@ def test_covers(wanted: str, shown: str) -> None:
         ("app", "evil.example/library/app"),
     ],
 )
-def test_does_not_cover(wanted: str, shown: str) -> None:
+def test_reference_does_not_match_other_images(wanted: str, shown: str) -> None:
     assert not Reference.parse(wanted).covers(Reference.parse(shown))
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "/a", "a/", "a//b", "sha256:" + "a" * 64, "a" * 64, None, 1])
-def test_what_is_no_reference_is_refused(text: object) -> None:
+def test_text_that_is_no_reference_is_an_error(text: object) -> None:
     with pytest.raises(ValueError, match="expected an image reference"):
         Reference.parse(text)

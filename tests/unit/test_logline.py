@@ -1,4 +1,4 @@
-"""A line of the log is one line, whatever a container is called, and reads back."""
+"""A line of the log stays one line whatever the name of a container, and reads back."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 @given(st.text())
 def test_any_value_stays_on_its_line_and_reads_back(value: str) -> None:
-    said = logline(change="added", container=value, after_ms=1.25)
-    assert said.splitlines() == [said]
-    assert said.isascii()
-    assert said.isprintable()
-    found = re.fullmatch(r'change=added container=("(?:[^"\\]|\\.)*"|\S+) after_ms=1\.2', said)
+    line = logline(change="added", container=value, after_ms=1.25)
+    assert line.splitlines() == [line]
+    assert line.isascii()
+    assert line.isprintable()
+    found = re.fullmatch(r'change=added container=("(?:[^"\\]|\\.)*"|\S+) after_ms=1\.2', line)
     assert found
     assert (json.loads(found[1]) if found[1].startswith('"') else found[1]) == value
 
@@ -34,9 +34,9 @@ def test_any_value_stays_on_its_line_and_reads_back(value: str) -> None:
         (3, "3"),
     ],
 )
-def test_plain_words_stand_as_they_are(value: object, shown: str) -> None:
+def test_plain_words_are_not_quoted(value: object, shown: str) -> None:
     assert logline(container=value) == f"container={shown}"
 
 
-def test_what_is_not_known_is_not_said() -> None:
+def test_missing_values_are_left_out() -> None:
     assert logline(change="added", container=None) == "change=added"

@@ -1,4 +1,4 @@
-"""The figures for Prometheus: they read back, and a damaged file costs no pass."""
+"""The metrics for Prometheus read back, and a damaged file fails no sync."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def values(path: Path) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_what_was_counted_reads_back(tmp_path: Path) -> None:
+def test_counters_read_back(tmp_path: Path) -> None:
     metrics = WatchMetrics(tmp_path)
     metrics.changes.labels("added").inc()
     metrics.applied.observe(0.003)
@@ -34,7 +34,7 @@ def test_what_was_counted_reads_back(tmp_path: Path) -> None:
     assert abs(read["watch_source_last_answer_timestamp_seconds", ("one",)] - time.time()) < 60
 
 
-def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None:
+def test_each_sync_adds_to_the_counters_of_the_last_one(tmp_path: Path) -> None:
     for _ in range(3):
         metrics = PassMetrics(tmp_path, HOSTS)
         metrics.passes.labels("done").inc()
@@ -47,7 +47,7 @@ def test_passes_count_on_from_where_the_last_one_stopped(tmp_path: Path) -> None
     assert read["sync_reloads_total", ()] == 3
 
 
-def test_a_host_that_is_not_asked_any_more_has_no_figure(tmp_path: Path) -> None:
+def test_host_that_left_the_configuration_has_no_figure(tmp_path: Path) -> None:
     metrics = PassMetrics(tmp_path, ["one", "gone"])
     for host in ("one", "gone"):
         metrics.last_answer.labels(host).set_to_current_time()
@@ -70,7 +70,7 @@ def test_a_host_that_is_not_asked_any_more_has_no_figure(tmp_path: Path) -> None
         "\x00\xff",
     ],
 )
-def test_a_damaged_file_begins_anew(tmp_path: Path, text: str) -> None:
+def test_damaged_file_starts_the_counters_again(tmp_path: Path, text: str) -> None:
     path = tmp_path / "dockmaster_sync.prom"
     path.write_bytes(text.encode("latin-1"))
     metrics = PassMetrics(tmp_path, HOSTS)
@@ -80,7 +80,7 @@ def test_a_damaged_file_begins_anew(tmp_path: Path, text: str) -> None:
     assert values(path)["sync_reloads_total", ()] == 0
 
 
-def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
+def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "none"):
         metrics = PassMetrics(folder, HOSTS)
         metrics.save()

@@ -1,4 +1,4 @@
-"""The modules in real plays, on a host that has no command of ours."""
+"""The modules in real plays, on a host without the installed command."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def info(api: SimulatedDocker, **options: object) -> dict[str, Any]:
     return {"docker_endpoints_info": arguments, "register": "found"}
 
 
-def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedDocker, folder: Path) -> None:
-    """The recorded engine's answer from a simulated API; the real haproxy validates the file."""
+def test_found_endpoints_are_typed_and_fill_a_template_of_the_user(api: SimulatedDocker, folder: Path) -> None:
+    """A simulated API gives the recorded answers, and the real HAProxy checks the file."""
     own = folder / "own.cfg.j2"
     own.write_text(
         "defaults\n  mode http\n  timeout connect 1s\n  timeout client 5s\n  timeout server 5s\n"
@@ -43,7 +43,7 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
     play(
         [
             info(api),
-            # The balancers' configuration, in which a service has Docker hosts of its own, is good here as it is.
+            # The configuration of the balancers can be used unchanged, even if a service has its own Docker hosts.
             info(api, services={"web": {"discovery": {**SERVICES["web"]["discovery"], "servers": OWN_SERVERS}}}),
             {
                 "ansible.builtin.assert": {
@@ -71,7 +71,7 @@ def test_backends_are_typed_and_feed_a_template_of_the_users_own(api: SimulatedD
 
 
 def messages(tasks: list[dict[str, Any]], folder: Path) -> list[str]:
-    """Run tasks that have to fail, in one play; what each of them says."""
+    """Run tasks that must fail in one play, and return their messages."""
     said = folder / "said"
     blocks = [
         {
@@ -86,7 +86,7 @@ def messages(tasks: list[dict[str, Any]], folder: Path) -> list[str]:
     return told
 
 
-def test_docker_endpoints_info_refuses_in_one_sentence(api: SimulatedDocker, folder: Path) -> None:
+def test_docker_endpoints_info_fails_in_one_sentence(api: SimulatedDocker, folder: Path) -> None:
     cases: list[tuple[dict[str, object], str]] = [
         ({"name": "a b"}, "name: 'a b': expected a name"),
         ({"address": "a b"}, "address: 'a b': expected an IP address"),
@@ -106,20 +106,20 @@ def apply(plain: dict[str, Any], **options: object) -> dict[str, Any]:
     return {"haproxy_sync": {**plain, "template": text, **options}}
 
 
-def test_haproxy_sync_in_check_mode_shows_the_difference_and_makes_none(plain: dict[str, Any], folder: Path) -> None:
-    backend = {"docker_host": "localhost", "container_id": "a" * 64, "host": "127.0.0.1", "port": 49153}
-    output = play([apply(plain, endpoints={"web": [backend]})], folder, arguments=("--check", "--diff"))
+def test_haproxy_sync_in_check_mode_shows_the_change_without_making_it(plain: dict[str, Any], folder: Path) -> None:
+    endpoint = {"docker_host": "localhost", "container_id": "a" * 64, "host": "127.0.0.1", "port": 49153}
+    output = play([apply(plain, endpoints={"web": [endpoint]})], folder, arguments=("--check", "--diff"))
     assert "+    server aaaaaaaaaaaa_49153 127.0.0.1:49153" in output
     assert "changed=1" in output
     assert not (folder / "haproxy.cfg").exists()
 
 
-def test_haproxy_sync_changes_once(plain: dict[str, Any], folder: Path) -> None:
+def test_haproxy_sync_changes_only_the_first_time(plain: dict[str, Any], folder: Path) -> None:
     output = play([apply(plain, endpoints={}), apply(plain, endpoints={})], folder)
     assert "ok=2    changed=1" in output
 
 
-def test_haproxy_sync_refuses_in_one_sentence_and_changes_nothing(plain: dict[str, Any], folder: Path) -> None:
+def test_haproxy_sync_fails_in_one_sentence_and_changes_nothing(plain: dict[str, Any], folder: Path) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         (apply(plain, endpoints={"web": [{"port": 1}]}), "endpoints.web[0]: an endpoint lacks 'docker_host'"),
         (apply(plain, services={"a b": {}}, endpoints={}), "services.a b: 'a b': expected a name"),
@@ -133,8 +133,8 @@ def test_haproxy_sync_refuses_in_one_sentence_and_changes_nothing(plain: dict[st
     assert not (folder / "haproxy.cfg").exists()
 
 
-def test_the_command_is_not_what_makes_the_imports_work(folder: Path) -> None:
-    """A host without the package: the engine arrives with the module alone."""
+def test_modules_do_not_need_an_installed_engine(folder: Path) -> None:
+    """Ansible ships the engine with the module."""
     play(
         [
             {
@@ -148,7 +148,7 @@ def test_the_command_is_not_what_makes_the_imports_work(folder: Path) -> None:
     )
 
 
-def test_listeners_info_names_who_listens(folder: Path) -> None:
+def test_listeners_info_names_the_process_that_listens(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
         port = taken.getsockname()[1]
         output = play(
@@ -163,7 +163,7 @@ def test_listeners_info_names_who_listens(folder: Path) -> None:
         assert str(other.getsockname()[1]) not in output
 
 
-def test_listeners_info_names_every_port_with_its_address_where_none_is_asked_for(folder: Path) -> None:
+def test_listeners_info_lists_every_port_if_none_is_named(folder: Path) -> None:
     with (
         socket.create_server(("127.0.0.2", 0)) as one,
         socket.create_server(("::1", 0), family=socket.AF_INET6) as two,
@@ -180,7 +180,7 @@ def test_listeners_info_names_every_port_with_its_address_where_none_is_asked_fo
             ],
             folder,
         )
-        # Ansible breaks long lines.
+        # Ansible wraps long lines.
         words = " ".join(output.split())
         for socket_of, address in ((one, "127.0.0.2"), (two, "::1"), (three, "::")):
             assert f"{socket_of.getsockname()[1]} on {address} " in words

@@ -1,4 +1,4 @@
-"""What the watcher tells systemd, over a real datagram socket."""
+"""The watcher's notifications to systemd, over a real datagram socket."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from watching import Watched
 
 @pytest.fixture
 def manager(folder: Path) -> Iterator[socket.socket]:
-    """The service manager's end."""
+    """Return the socket of the service manager."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(folder / "notify.sock"))
         listening.settimeout(10)
         yield listening
 
 
-def test_it_says_what_the_manager_waits_for(manager: socket.socket) -> None:
+def test_notifier_sends_ready_and_alive(manager: socket.socket) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
     notifier.ready()
     notifier.alive()
     assert [manager.recv(100) for _ in range(2)] == [b"READY=1", b"WATCHDOG=1"]
 
 
-def test_an_abstract_socket_is_spoken_to() -> None:
+def test_notifier_reaches_an_abstract_socket() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind("")
         listening.settimeout(10)
@@ -36,7 +36,7 @@ def test_an_abstract_socket_is_spoken_to() -> None:
         assert listening.recv(100) == b"READY=1"
 
 
-def test_without_a_manager_nothing_is_said() -> None:
+def test_notifier_without_a_service_manager_sends_nothing() -> None:
     notifier = Notifier({})
     notifier.ready()
     assert notifier.interval is None
@@ -45,11 +45,11 @@ def test_without_a_manager_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("usec", "seconds"), [("30000000", 10.0), ("", None), ("soon", None), ("-1", None), ("0", None)]
 )
-def test_the_watchdog_is_told_three_times_in_its_time(usec: str, seconds: float | None) -> None:
+def test_watchdog_is_notified_three_times_per_interval(usec: str, seconds: float | None) -> None:
     assert Notifier({"WATCHDOG_USEC": usec}).interval == seconds
 
 
-def test_a_simulated_watcher_is_ready_also_while_haproxy_does_not_answer_and_alive_from_the_start(
+def test_simulated_watcher_is_ready_and_alive_while_haproxy_does_not_answer(
     around: Watched, start_haproxy: Callable[[], None], manager: socket.socket
 ) -> None:
     around.run(1)

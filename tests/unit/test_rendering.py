@@ -1,4 +1,4 @@
-"""The text of haproxy.cfg: accepted by the real HAProxy, and the same through every door."""
+"""The text of haproxy.cfg: the real HAProxy accepts it, and everything that writes it writes the same."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dockmaster.haproxy.template import context, render
 from dockmaster.model.endpoint import Endpoint
 
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
-BACKENDS = [
+ENDPOINTS = [
     Endpoint("localhost", f"{number:x}" * 64, "127.0.0.1", 49000 + number, f"app-{number}", "local/nodeapp")
     for number in (3, 1, 2)
 ]
@@ -47,13 +47,13 @@ EVERYTHING = {
 }
 
 
-def rendered(settings: Settings, template: str, backends: list[Endpoint]) -> str:
+def rendered(settings: Settings, template: str, endpoints: list[Endpoint]) -> str:
     names = [service.name for service in settings.services]
-    return render(template, context(settings, by_service(settings, dict.fromkeys(names, backends)), template))
+    return render(template, context(settings, by_service(settings, dict.fromkeys(names, endpoints)), template))
 
 
 def accepted(text: str, folder: Path) -> None:
-    """Fails with HAProxy's own words, warnings among them, where it does not accept the text."""
+    """Fail with the errors and warnings of HAProxy if it does not accept the text."""
     path = folder / "candidate.cfg"
     path.write_text(text)
     done = subprocess.run(
@@ -63,8 +63,8 @@ def accepted(text: str, folder: Path) -> None:
     assert "WARNING" not in done.stderr
 
 
-def test_haproxy_accepts_the_seeds_own_configuration(template: str, folder: Path) -> None:
-    text = rendered(load(SEED), template, BACKENDS)
+def test_haproxy_accepts_a_configuration_of_synapse(template: str, folder: Path) -> None:
+    text = rendered(load(SEED), template, ENDPOINTS)
     accepted(text, folder)
     lines = [line.strip() for line in text.splitlines()]
     assert "option httpchk /" in lines
@@ -76,42 +76,40 @@ def test_haproxy_accepts_the_seeds_own_configuration(template: str, folder: Path
 def test_haproxy_accepts_everything_that_the_role_can_set(plain: dict[str, Any], template: str, folder: Path) -> None:
     services = {**plain["services"], "tcp": {"discovery": {"container_port": 1}, "haproxy": {"port": 5432}}}
     services["behind"] = {"discovery": {"container_port": 1}, "haproxy": {"listen": ["mode http"]}}
-    accepted(rendered(parse({"services": services, "haproxy": EVERYTHING}, "test"), template, BACKENDS), folder)
+    accepted(rendered(parse({"services": services, "haproxy": EVERYTHING}, "test"), template, ENDPOINTS), folder)
 
 
-def test_haproxy_accepts_a_service_without_backends_and_no_service_at_all(
-    plain: dict[str, Any], template: str, folder: Path
-) -> None:
+def test_haproxy_accepts_no_endpoints_and_no_services(plain: dict[str, Any], template: str, folder: Path) -> None:
     accepted(rendered(parse(plain, "test"), template, []), folder)
     accepted(rendered(parse({"haproxy": plain["haproxy"]}, "test"), template, []), folder)
 
 
-def test_servers_are_in_one_order_and_the_file_ends_with_a_newline(settings: Settings, template: str) -> None:
-    text = rendered(settings, template, BACKENDS)
-    assert text == rendered(settings, template, BACKENDS[::-1])
+def test_servers_are_sorted_and_the_file_ends_with_a_newline(settings: Settings, template: str) -> None:
+    text = rendered(settings, template, ENDPOINTS)
+    assert text == rendered(settings, template, ENDPOINTS[::-1])
     assert text.endswith("\n")
     assert text.index("49001") < text.index("49002") < text.index("49003")
 
 
-def test_the_structure_is_the_same_whatever_the_servers(plain: dict[str, Any], template: str) -> None:
-    def structure(data: dict[str, Any], backends: list[Endpoint]) -> object:
+def test_structure_does_not_depend_on_the_servers(plain: dict[str, Any], template: str) -> None:
+    def structure(data: dict[str, Any], endpoints: list[Endpoint]) -> object:
         settings = parse(data, "test")
-        return context(settings, by_service(settings, {"web": backends}), template)["structure"]
+        return context(settings, by_service(settings, {"web": endpoints}), template)["structure"]
 
-    assert structure(plain, []) == structure(plain, BACKENDS)
+    assert structure(plain, []) == structure(plain, ENDPOINTS)
     assert structure(plain, []) != structure({**plain, "haproxy": {**plain["haproxy"], "retries": 1}}, [])
 
 
-def test_a_wrong_template_is_named_with_its_line(settings: Settings) -> None:
+def test_error_in_the_template_has_its_line(settings: Settings) -> None:
     with pytest.raises(TemplateError, match="the template, line 2: Expected an expression"):
         rendered(settings, "global\n{% if %}\n", [])
 
 
-def test_the_same_bytes_through_every_door(
+def test_engine_module_and_template_write_the_same_bytes(
     plain: dict[str, Any], settings: Settings, template: str, folder: Path
 ) -> None:
-    """The engine, the module and Ansible's own template; the command has a test of its own."""
-    values = context(settings, by_service(settings, {"web": BACKENDS}), template)
+    """Compares the engine, the module and Ansible's template module. The command has its own test."""
+    values = context(settings, by_service(settings, {"web": ENDPOINTS}), template)
     (folder / "values.json").write_text(json.dumps(values))
     (folder / "plain.json").write_text(json.dumps(plain))
     play(
@@ -126,7 +124,7 @@ def test_the_same_bytes_through_every_door(
                 "haproxy_sync": {
                     **plain,
                     "template": "{{ lookup('ansible.builtin.file', '" + str(TEMPLATE) + "', rstrip=false) }}",
-                    "endpoints": {"web": [backend.as_dict() for backend in BACKENDS]},
+                    "endpoints": {"web": [endpoint.as_dict() for endpoint in ENDPOINTS]},
                 },
             },
         ],
@@ -137,8 +135,8 @@ def test_the_same_bytes_through_every_door(
     assert (folder / "haproxy.cfg").read_bytes() == engine
 
 
-def test_the_roles_defaults_give_a_file_that_haproxy_accepts(template: str, folder: Path) -> None:
-    """What the role publishes is a configuration: each key of it is known."""
+def test_haproxy_accepts_the_file_of_the_role_defaults(template: str, folder: Path) -> None:
+    """The engine knows every key that the role publishes."""
     role = ROOT / "roles" / "haproxy"
     defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
     tasks = yaml.safe_load((role / "tasks" / "settings.yml").read_text())

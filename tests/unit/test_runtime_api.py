@@ -1,4 +1,4 @@
-"""The runtime socket: what HAProxy answers, and what is made of it."""
+"""The runtime socket: commands, and the answers of HAProxy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from waiting import until
 ONE = Endpoint("localhost", "a" * 64, "127.0.0.1", 49001)
 
 
-def test_a_section_is_found_beside_a_frontend_of_its_name(
+def test_backend_is_found_beside_a_frontend_with_the_same_name(
     plain: dict[str, Any], template: str, start_haproxy: Callable[[], None]
 ) -> None:
     plain["services"]["web"]["haproxy"].update(frontend=["maxconn 100"], server_options="")
@@ -32,7 +32,7 @@ def test_a_section_is_found_beside_a_frontend_of_its_name(
     assert [state.name for state in runtime.servers("web")] == ["aaaaaaaaaaaa_49001"]
 
 
-def test_a_section_that_is_not_there_is_an_error_where_it_matters(
+def test_missing_section_is_an_error_when_its_usable_servers_are_counted(
     plain: dict[str, Any], template: str, start_haproxy: Callable[[], None]
 ) -> None:
     settings = parse(plain, "test")
@@ -45,12 +45,12 @@ def test_a_section_that_is_not_there_is_an_error_where_it_matters(
     assert runtime.servers("api") == []
 
 
-def test_nobody_there_is_silence(folder: Any) -> None:
+def test_socket_without_a_listener_is_no_answer(folder: Any) -> None:
     with pytest.raises(RuntimeApiSilent, match="no answer to 'show info'"):
         Runtime(str(folder / "none.sock")).info()
 
 
-def test_a_scripted_haproxy_that_never_ends_its_answer_is_silence_in_bounded_time(folder: Any) -> None:
+def test_endless_answer_of_a_scripted_haproxy_times_out(folder: Any) -> None:
     with scripted_haproxy(folder / "haproxy.sock") as haproxy:
         haproxy.hang = True
         begun = time.monotonic()
@@ -61,7 +61,7 @@ def test_a_scripted_haproxy_that_never_ends_its_answer_is_silence_in_bounded_tim
 
 
 @pytest.mark.parametrize("answer", ["No such server.\n", "\n" * 60 + "Require 'backend/server'.\n", "\n \n?\n"])
-def test_a_scripted_refusal_is_told_in_haproxys_words_at_once(folder: Any, answer: str) -> None:
+def test_scripted_refusal_is_raised_with_the_words_of_haproxy(folder: Any, answer: str) -> None:
     with scripted_haproxy(folder / "haproxy.sock") as haproxy:
         haproxy.answers["set server"] = answer
         begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""Which containers serve: by image, label, name, network and compose project, as the operator allows."""
+"""Which containers serve, by image, label, name, network and compose project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dockmaster.sources.docker.discovery import endpoints_of
 
 
 def container(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """An entry of the list as the engine gives it, changed."""
+    """Return an entry of the engine's list with changes."""
     return {
         "Id": f"{number:064x}",
         "Names": [f"/app-{number}"],
@@ -32,8 +32,8 @@ def found(
 ) -> tuple[list[Endpoint], list[Rejection]]:
     discovery = {"container_port": 8000, **(more or {})}
     services = parse({"services": {"web": {"discovery": discovery}}}, "test").services
-    said = endpoints_of(services, "localhost", "127.0.0.1", listed, **options)
-    return list(said.endpoints["web"]), list(said.rejected)
+    answer = endpoints_of(services, "localhost", "127.0.0.1", listed, **options)
+    return list(answer.endpoints["web"]), list(answer.rejected)
 
 
 def serves(entry: dict[str, Any], **discovery: Any) -> bool:
@@ -84,39 +84,41 @@ def networks(*names: str) -> dict[str, Any]:
         ({"Status": "Up 1 second (healthy)"}, {"image_name": "local/nodeapp"}, True),
     ],
 )
-def test_selection(change: dict[str, Any], discovery: dict[str, Any], expected: bool) -> None:
+def test_container_is_selected_only_if_everything_configured_matches(
+    change: dict[str, Any], discovery: dict[str, Any], expected: bool
+) -> None:
     assert serves(container(**change), **discovery) is expected
 
 
 BY_ID = container(Image="sha256:" + "1" * 64)
 
 
-def test_what_was_attributed_stays_so_though_its_tag_moved_on() -> None:
-    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, known={"web": {BY_ID["Id"]}})
-    assert len(backends) == 1
-    assert refused == []
+def test_container_stays_in_its_service_though_its_image_tag_moved() -> None:
+    endpoints, rejected = found([BY_ID], {"image_name": "local/nodeapp"}, known={"web": {BY_ID["Id"]}})
+    assert len(endpoints) == 1
+    assert rejected == []
 
 
-def test_an_image_shown_by_id_is_resolved_where_the_host_says_more() -> None:
+def test_image_shown_by_id_is_resolved_by_the_host() -> None:
     asked: list[str] = []
 
     def resolve(container_id: str) -> str:
         asked.append(container_id)
         return "local/nodeapp:1"
 
-    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=resolve)
-    assert (len(backends), refused, asked) == (1, [], [BY_ID["Id"]])
+    endpoints, rejected = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=resolve)
+    assert (len(endpoints), rejected, asked) == (1, [], [BY_ID["Id"]])
 
 
-def test_an_image_shown_by_id_is_named_where_nobody_says_more() -> None:
-    backends, refused = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=lambda _: None)
-    assert backends == []
-    assert [one.reason for one in refused] == [
+def test_image_shown_by_id_is_rejected_if_it_cannot_be_resolved() -> None:
+    endpoints, rejected = found([BY_ID], {"image_name": "local/nodeapp"}, resolve=lambda _: None)
+    assert endpoints == []
+    assert [one.reason for one in rejected] == [
         "Docker shows its image by id, and it was not seen before: label it dockmaster.service"
     ]
 
 
-def test_nobody_is_asked_for_an_image_that_does_not_matter() -> None:
+def test_only_images_that_matter_are_resolved() -> None:
     def resolve(_: str) -> str:
         raise AssertionError
 
@@ -132,13 +134,13 @@ def one_with(labels: dict[str, str], allowed: list[str]) -> tuple[list[Endpoint]
 
 def test_labels_set_weight_backup_and_maxconn() -> None:
     labels = {"dockmaster.weight": "7", "dockmaster.backup": "true", "dockmaster.maxconn": "20"}
-    (backend,), _ = one_with(labels, LABELS)
-    assert backend.options() == "weight 7 maxconn 20 backup"
+    (endpoint,), _ = one_with(labels, LABELS)
+    assert endpoint.options() == "weight 7 maxconn 20 backup"
 
 
-def test_a_label_that_the_operator_does_not_let_count_does_nothing() -> None:
-    (backend,), refused = one_with({"dockmaster.weight": "7", "dockmaster.port": "9"}, ["service"])
-    assert (backend.options(), backend.port, refused) == ("", 32001, [])
+def test_label_that_the_operator_does_not_allow_does_nothing() -> None:
+    (endpoint,), rejected = one_with({"dockmaster.weight": "7", "dockmaster.port": "9"}, ["service"])
+    assert (endpoint.options(), endpoint.port, rejected) == ("", 32001, [])
 
 
 @pytest.mark.parametrize(
@@ -155,66 +157,66 @@ def test_a_label_that_the_operator_does_not_let_count_does_nothing() -> None:
         ("port", "9000", "port 9000/tcp is not published"),
     ],
 )
-def test_a_label_with_a_wrong_value_is_a_named_refusal(label: str, value: str, reason: str) -> None:
-    backends, (refusal,) = one_with({f"dockmaster.{label}": value}, LABELS)
-    assert backends == []
-    assert reason in refusal.reason
+def test_label_with_a_wrong_value_is_rejected_with_the_reason(label: str, value: str, reason: str) -> None:
+    endpoints, (rejection,) = one_with({f"dockmaster.{label}": value}, LABELS)
+    assert endpoints == []
+    assert reason in rejection.reason
 
 
-def test_the_container_itself_is_dialled_on_a_named_network() -> None:
+def test_container_on_a_named_network_is_dialled_at_its_own_address() -> None:
     entry = container(NetworkSettings=networks("inner"), Ports=[])
-    (backend,), _ = found([entry], {"image_name": "local/nodeapp", "container_network": "inner"})
-    assert backend.address == "10.1.2.3:8000"
+    (endpoint,), _ = found([entry], {"image_name": "local/nodeapp", "container_network": "inner"})
+    assert endpoint.address == "10.1.2.3:8000"
 
 
-def test_a_container_that_is_not_on_the_network_is_refused() -> None:
-    backends, (refusal,) = found([container()], {"image_name": "local/nodeapp", "container_network": "inner"})
-    assert backends == []
-    assert refusal.reason == "it has no address on the network inner"
+def test_container_that_is_not_on_the_network_is_rejected() -> None:
+    endpoints, (rejection,) = found([container()], {"image_name": "local/nodeapp", "container_network": "inner"})
+    assert endpoints == []
+    assert rejection.reason == "it has no address on the network inner"
 
 
-def test_an_address_that_is_none_is_never_dialled() -> None:
+def test_invalid_address_is_never_dialled() -> None:
     evil = {"Networks": {"inner": {"IPAddress": "1.2.3.4:80 check\nserver x"}}}
     entry = container(NetworkSettings=evil)
     assert not found([entry], {"image_name": "local/nodeapp", "container_network": "inner"})[0]
 
 
-def test_an_ipv6_address_is_dialled_where_there_is_no_other() -> None:
+def test_ipv6_address_is_dialled_if_there_is_no_other() -> None:
     only = {"Networks": {"inner": {"IPAddress": "", "GlobalIPv6Address": "2001:db8::5"}}}
-    (backend,), _ = found(
+    (endpoint,), _ = found(
         [container(NetworkSettings=only)], {"image_name": "local/nodeapp", "container_network": "inner"}
     )
-    assert backend.address == "[2001:db8::5]:8000"
+    assert endpoint.address == "[2001:db8::5]:8000"
 
 
-def test_the_host_network_is_the_hosts_address() -> None:
+def test_container_on_the_host_network_is_dialled_at_the_host() -> None:
     entry = container(HostConfig={"NetworkMode": "host"}, Ports=[], NetworkSettings=networks("host"))
-    (backend,), _ = found([entry], {"image_name": "local/nodeapp"})
-    assert backend.address == "127.0.0.1:8000"
+    (endpoint,), _ = found([entry], {"image_name": "local/nodeapp"})
+    assert endpoint.address == "127.0.0.1:8000"
 
 
-def test_the_same_id_twice_is_named_and_serves_once() -> None:
-    backends, (refusal,) = found([container(), container()], {"image_name": "local/nodeapp"})
-    assert len(backends) == 1
-    assert "is in the list twice" in refusal.reason
+def test_duplicate_id_is_rejected_and_serves_once() -> None:
+    endpoints, (rejection,) = found([container(), container()], {"image_name": "local/nodeapp"})
+    assert len(endpoints) == 1
+    assert "is in the list twice" in rejection.reason
 
 
-def test_one_container_serves_several_services_once_each() -> None:
+def test_container_can_serve_several_services() -> None:
     discovery = {"image_name": "local/nodeapp", "container_port": 8000}
     services = parse({"services": {name: {"discovery": discovery} for name in ("a", "b")}}, "test").services
-    backends = endpoints_of(services, "localhost", "127.0.0.1", [container()]).endpoints
-    assert [len(backends[name]) for name in ("a", "b")] == [1, 1]
+    endpoints = endpoints_of(services, "localhost", "127.0.0.1", [container()]).endpoints
+    assert [len(endpoints[name]) for name in ("a", "b")] == [1, 1]
 
 
-def test_a_range_of_ports_serves_by_the_port_that_is_asked_for() -> None:
+def test_container_with_a_range_of_ports_serves_at_the_configured_one() -> None:
     ports = [
         {"IP": "0.0.0.0", "PrivatePort": port, "PublicPort": port + 10000, "Type": "tcp"} for port in range(7990, 8011)
     ]
-    (backend,), _ = found([container(Ports=ports)], {"image_name": "local/nodeapp"})
-    assert backend.port == 18000
+    (endpoint,), _ = found([container(Ports=ports)], {"image_name": "local/nodeapp"})
+    assert endpoint.port == 18000
 
 
-def test_an_entry_of_a_megabyte_is_handled_and_not_repeated_in_a_message() -> None:
+def test_huge_label_is_rejected_with_a_short_reason() -> None:
     labels = {"dockmaster.weight": "9" * 1_000_000, "x" * 1_000_000: "y"}
-    _, (refusal,) = one_with(labels, LABELS)
-    assert len(refusal.reason) < 200
+    _, (rejection,) = one_with(labels, LABELS)
+    assert len(rejection.reason) < 200

@@ -1,4 +1,4 @@
-"""What the watcher tells HAProxy beside what Docker says, on a scripted runtime socket."""
+"""What the watcher does to HAProxy's servers besides following Docker, with a scripted runtime socket."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def added(haproxy: ScriptedHAProxy) -> list[str]:
 
 
 @pytest.mark.parametrize("cut", [0, 40, 300])
-def test_an_answer_that_a_scripted_haproxy_cuts_is_none(
+def test_truncated_answer_of_a_scripted_haproxy_is_no_answer(
     haproxy: ScriptedHAProxy, servers: HAProxyServers, cut: int
 ) -> None:
     servers.serve(SERVER, CAUSE)
@@ -58,7 +58,7 @@ def test_an_answer_that_a_scripted_haproxy_cuts_is_none(
     assert haproxy.servers[KEY] == "maint"
 
 
-def test_what_a_pass_has_deleted_on_a_scripted_haproxy_is_no_more(
+def test_server_that_a_sync_deleted_on_a_scripted_haproxy_is_forgotten(
     haproxy: ScriptedHAProxy, servers: HAProxyServers
 ) -> None:
     servers.serve(SERVER, CAUSE)
@@ -69,7 +69,7 @@ def test_what_a_pass_has_deleted_on_a_scripted_haproxy_is_no_more(
     assert haproxy.servers[KEY] == "ready"
 
 
-def test_a_server_that_comes_back_on_a_scripted_haproxy_2_6_is_checked_as_a_new_one(
+def test_returning_server_on_a_scripted_haproxy_2_6_is_checked_as_new(
     haproxy: ScriptedHAProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 0)
@@ -84,7 +84,7 @@ def test_a_server_that_comes_back_on_a_scripted_haproxy_2_6_is_checked_as_a_new_
     assert servers.slow_down(CAUSE) == 1
 
 
-def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_stays_down_as_its_options_say(
+def test_scripted_haproxy_checks_a_new_server_often_until_it_stays_down(
     haproxy: ScriptedHAProxy, servers: HAProxyServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 0)
@@ -98,12 +98,12 @@ def test_a_scripted_haproxy_is_told_to_check_a_new_server_often_and_one_that_sta
     assert servers.slow_down(CAUSE) == 0
     assert added(haproxy)[1:] == [f"add server web/a 127.0.0.1:49001 {OPTIONS}"]
     assert haproxy.servers == {KEY: "ready"}
-    # It is no new one any more.
+    # It is not new any more.
     assert servers.slow_down(CAUSE) == 0
     assert len(added(haproxy)) == 2
 
 
-def test_a_scripted_haproxy_checks_many_new_servers_less_often_each(
+def test_scripted_haproxy_checks_each_of_many_new_servers_less_often(
     haproxy: ScriptedHAProxy, servers: HAProxyServers
 ) -> None:
     for number in range(100):
@@ -112,7 +112,7 @@ def test_a_scripted_haproxy_checks_many_new_servers_less_often_each(
     assert added(haproxy)[-1].endswith(f"downinter {100 // FIRST_CHECKS}ms")
 
 
-def test_a_scripted_haproxy_is_asked_for_all_servers_only_when_new_ones_may_be_down_and_not_again_and_again(
+def test_scripted_haproxy_is_asked_for_all_servers_only_if_new_ones_are_down(
     haproxy: ScriptedHAProxy, servers: HAProxyServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dockmaster.watch.servers.LOOKING", 1e6)
@@ -139,7 +139,7 @@ def test_a_scripted_haproxy_is_asked_for_all_servers_only_when_new_ones_may_be_d
     assert asked == []
 
 
-def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
+def test_dead_servers_of_a_scripted_haproxy_that_cannot_delete_are_counted(
     haproxy: ScriptedHAProxy, servers: HAProxyServers
 ) -> None:
     haproxy.help = haproxy.help.replace("  wait ", "  hold ")
@@ -153,7 +153,7 @@ def test_a_scripted_haproxy_that_cannot_delete_has_such_servers_counted(
     assert servers.slow_down(CAUSE) == 0
 
 
-def test_a_scripted_drain_that_outlives_its_bound_ends_and_says_so(
+def test_scripted_drain_ends_after_drain_timeout_with_a_reason(
     haproxy: ScriptedHAProxy, servers: HAProxyServers, done: list[Change]
 ) -> None:
     servers.serve(SERVER, CAUSE)
@@ -166,7 +166,7 @@ def test_a_scripted_drain_that_outlives_its_bound_ends_and_says_so(
     servers.sweep(lambda _: True, CAUSE)
     assert haproxy.servers[KEY] == "maint"
     assert done[-1].reason == "2 requests under way after 60 s of drain_timeout"
-    # They go on, and hold it until they end.
+    # Its sessions go on, and keep it until they end.
     assert servers.sweep(lambda _: True, CAUSE)
     assert KEY in haproxy.servers
     haproxy.sessions = 0

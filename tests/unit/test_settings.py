@@ -1,4 +1,4 @@
-"""The configuration: the seed's is valid as it stands, and each wrong value is named."""
+"""The configuration: that of Synapse is valid unchanged, and each wrong value is named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dockmaster.errors import SettingsError
 SEED = Path(__file__).parent / "data" / "synapse.json.conf"
 
 
-def test_synapses_own_example_is_valid() -> None:
+def test_example_of_synapse_is_valid() -> None:
     settings = load(SEED)
     (service,) = settings.services
     assert service.name == "nodesrv"
@@ -73,26 +73,26 @@ def changed(path: str, value: object) -> dict[str, Any]:
         ("servces", {}, "servces: is not a key of this section; did you mean services"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_place(path: str, value: object, message: str) -> None:
+def test_wrong_value_is_named_with_its_place(path: str, value: object, message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)) as error:
         parse(changed(path, value), "test")
     assert str(error.value).startswith("test: ")
 
 
-def test_two_services_at_one_address_are_refused_with_both_names() -> None:
+def test_two_services_at_one_address_are_an_error_with_both_names() -> None:
     data = changed("services.other", {"discovery": {"container_port": 80}, "haproxy": {"port": 8080}})
     with pytest.raises(SettingsError, match=r"services\.other\.haproxy: localhost:8080 is also .* services\.web"):
         parse(data, "test")
 
 
-def test_a_file_that_is_no_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+def test_file_that_is_no_yaml_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "wrong.yml"
     path.write_text("services:\n  - [\n")
     with pytest.raises(SettingsError, match=r"wrong\.yml: line 3: neither YAML nor JSON"):
         load(path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"absent\.yml: cannot be read: No such file"):
         load(tmp_path / "absent.yml")
 
@@ -116,7 +116,7 @@ def with_tls(server: dict[str, Any], **files: object) -> dict[str, Any]:
         ({"tls": True, "tls_name": "app1.example"}, "app1.example"),
     ],
 )
-def test_a_docker_host_is_asked_over_tls_where_that_is_said(server: dict[str, Any], name: str | None) -> None:
+def test_docker_host_is_asked_over_tls_if_configured(server: dict[str, Any], name: str | None) -> None:
     (found,) = parse(with_tls(server), "test").docker_hosts.values()
     assert (found.tls and found.tls.name) == name
     if found.tls:
@@ -125,7 +125,7 @@ def test_a_docker_host_is_asked_over_tls_where_that_is_said(server: dict[str, An
         )
 
 
-def test_a_service_s_own_docker_hosts_are_known_by_the_identity_of_all_or_by_its_own() -> None:
+def test_docker_hosts_of_a_service_use_the_common_certificate_or_their_own() -> None:
     data = with_tls({"tls": True})
     own = data["services"]["web"]["discovery"]
     own["servers"] = [{"name": "own", "host": "10.0.0.12", "tls": True}]
@@ -154,19 +154,19 @@ def test_a_service_s_own_docker_hosts_are_known_by_the_identity_of_all_or_by_its
         ({}, {"keyfile": "/x"}, "discovery.tls.keyfile: is not a key of this section; did you mean key_file"),
     ],
 )
-def test_wrong_tls_is_named_with_its_place(server: dict[str, Any], files: dict[str, Any], message: str) -> None:
+def test_wrong_tls_setting_is_named_with_its_place(server: dict[str, Any], files: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         parse(with_tls(server, **files), "test")
 
 
-def test_a_file_of_tls_that_is_missing_is_named() -> None:
+def test_missing_tls_file_is_named() -> None:
     data = with_tls({"tls": True})
     del data["discovery"]["tls"]["key_file"]
     with pytest.raises(SettingsError, match=r"discovery\.tls\.key_file: is missing"):
         parse(data, "test")
 
 
-def test_one_docker_host_is_asked_over_tls_by_all_services_or_by_none() -> None:
+def test_docker_host_has_the_same_tls_setting_in_all_services() -> None:
     data = with_tls({"tls": True})
     data["services"]["other"] = {
         "discovery": {"container_port": 80, "servers": [{"name": "app1", "host": "10.0.0.11", "port": 2376}]}

@@ -1,4 +1,4 @@
-"""What was last known, for a process that asks often; and what it may answer."""
+"""The file of what was last known, read by a process that asks often."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def service(**discovery: Any) -> Service:
     return parse({"services": {"web": {"discovery": asked}}}, "test").services[0]
 
 
-def test_what_changed_in_the_file_is_read_again(tmp_path: Path) -> None:
+def test_changed_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "last_known.json"
     file = LastKnownFile(path)
     assert file.read() == LastKnown()
@@ -35,17 +35,17 @@ def test_what_changed_in_the_file_is_read_again(tmp_path: Path) -> None:
     assert file.read() == LastKnown()
 
 
-def test_a_container_is_attributed_only_by_the_selection_that_found_it() -> None:
+def test_container_is_remembered_only_for_the_selection_that_found_it() -> None:
     before = service()
     known = LastKnown({"web": [endpoint("one", 1), endpoint("two", 2)]}, selections={"web": selection(before)})
     assert known.attributed("one", [before]) == {"web": {"1" * 64}}
     for other in ({"image_name": "local/other"}, {"allowed_images": ["local/nodeapp"]}, {"network": "shop"}):
         assert known.attributed("one", [service(**other)]) == {}
-    # What does not select is free to change.
+    # Settings that do not select containers may change.
     assert known.attributed("two", [service(container_port=8001)]) == {"web": {"2" * 64}}
 
 
-def test_what_has_left_its_service_is_not_attributed() -> None:
+def test_container_that_left_its_service_is_not_remembered_for_it() -> None:
     wanted, one = service(), endpoint("one", 1)
     left = {"web": {one.server_name(with_host=True): 1.0}}
     assert LastKnown({"web": [one]}, left, {"web": selection(wanted)}).attributed("one", [wanted]) == {}

@@ -1,4 +1,4 @@
-"""Each key of Synapse's docker and haproxy sections: honoured, or refused with what to use instead."""
+"""Each key of Synapse's docker and haproxy sections works, or is an error that names a replacement."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TWO = Endpoint("localhost", "2" * 64, "127.0.0.1", 49002, "app-2", "local/nodeap
 
 
 def settings(haproxy: dict[str, Any], top: dict[str, Any] | None = None, **service: Any) -> Settings:
-    """A configuration with one service, whose section haproxy is given."""
+    """Return a configuration with one service and this section haproxy."""
     one = {
         "discovery": {
             "container_port": 8000,
@@ -38,12 +38,12 @@ def settings(haproxy: dict[str, Any], top: dict[str, Any] | None = None, **servi
     return parse({"services": {"web": one}, "haproxy": {"defaults": times, **(top or {})}}, "test")
 
 
-def text(wanted: Settings, template: str, *backends: Endpoint) -> str:
-    return render(template, context(wanted, by_service(wanted, {"web": backends}), template))
+def text(wanted: Settings, template: str, *endpoints: Endpoint) -> str:
+    return render(template, context(wanted, by_service(wanted, {"web": endpoints}), template))
 
 
 def sections(rendered: str) -> dict[str, list[str]]:
-    """The lines of each section, by its head."""
+    """Return the lines of each section by its first line."""
     found: dict[str, list[str]] = {}
     head = ""
     for line in rendered.splitlines():
@@ -64,22 +64,22 @@ def sections(rendered: str) -> dict[str, list[str]]:
         ({"port": None, "bind_address": "unix@/tmp/dm-web.sock"}, "bind unix@/tmp/dm-web.sock"),
     ],
 )
-def test_port_and_bind_address_in_their_forms(haproxy: dict[str, Any], bind: str, template: str, folder: Path) -> None:
+def test_port_and_bind_address_are_written_in_all_forms(
+    haproxy: dict[str, Any], bind: str, template: str, folder: Path
+) -> None:
     rendered = text(settings(haproxy), template, ONE)
     assert bind in sections(rendered)["listen web"]
     accepted(rendered, folder)
 
 
-def test_a_service_without_a_port_is_a_backend_only(template: str, folder: Path) -> None:
+def test_service_without_a_port_is_only_a_backend(template: str, folder: Path) -> None:
     rendered = text(settings({}, {"stats_bind": "127.0.0.1:8404"}), template, ONE)
     assert "backend web" in sections(rendered)
     assert "listen web" not in sections(rendered)
     accepted(rendered, folder)
 
 
-def test_frontend_and_backend_lines_make_two_sections_and_listen_lines_go_where_they_belong(
-    template: str, folder: Path
-) -> None:
+def test_frontend_and_backend_lines_split_a_service_into_two_sections(template: str, folder: Path) -> None:
     haproxy = {
         "port": 8080,
         "listen": ["mode http", "option httpchk /", "http-check expect string Hello", "timeout client 7s"],
@@ -108,12 +108,12 @@ def test_frontend_and_backend_lines_make_two_sections_and_listen_lines_go_where_
         "http-reuse safe",
     ],
 )
-def test_no_line_of_haproxys_language_is_dropped(line: str, template: str) -> None:
+def test_every_line_of_haproxy_configuration_is_kept(line: str, template: str) -> None:
     for haproxy in ({"port": 80, "listen": [line]}, {"port": 80, "listen": [line], "backend": ["balance first"]}):
         assert f"    {line}\n" in text(settings(haproxy), template)
 
 
-def test_server_options_name_the_server(template: str, folder: Path) -> None:
+def test_server_options_may_contain_the_name_of_the_server(template: str, folder: Path) -> None:
     rendered = text(settings({"port": 80, "server_options": "check port %{port} # %{name}"}), template, ONE)
     assert "server 111111111111_49001 127.0.0.1:49001 check port 49001 # 111111111111_49001" in rendered
     accepted(rendered, folder)
@@ -122,7 +122,7 @@ def test_server_options_name_the_server(template: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("order", "first"), [("asc", "111111111111"), ("desc", "222222222222"), ("no_shuffle", "111111111111")]
 )
-def test_backend_order(order: str, first: str, template: str) -> None:
+def test_backend_order_sorts_the_servers(order: str, first: str, template: str) -> None:
     rendered = text(settings({"port": 80, "backend_order": order}), template, TWO, ONE)
     servers = [line for line in rendered.splitlines() if line.startswith("    server ")]
     assert first in servers[0]
@@ -132,14 +132,14 @@ def test_backend_order(order: str, first: str, template: str) -> None:
     ("method", "cookie"),
     [("name", "cookie 111111111111_49001"), ("hash", f"cookie {hashlib.sha1(b'111111111111_49001').hexdigest()}")],
 )
-def test_cookie_value_method(method: str, cookie: str, template: str, folder: Path) -> None:
+def test_cookie_value_method_sets_the_cookies(method: str, cookie: str, template: str, folder: Path) -> None:
     haproxy = {"port": 80, "listen": ["mode http", "cookie SRV insert"], "cookie_value_method": method}
     rendered = text(settings(haproxy), template, ONE)
     assert cookie in rendered
     accepted(rendered, folder)
 
 
-def test_the_shared_frontend_has_its_own_lines_and_those_of_the_services(template: str, folder: Path) -> None:
+def test_shared_frontend_has_its_own_lines_and_those_of_services(template: str, folder: Path) -> None:
     rendered = text(
         settings(
             {"shared_frontend": ["acl web hdr_beg(host) -i web.", "use_backend web if web"], "listen": ["mode http"]},
@@ -158,13 +158,13 @@ def test_the_shared_frontend_has_its_own_lines_and_those_of_the_services(templat
     accepted(rendered, folder)
 
 
-def test_extra_sections_are_written_as_they_are(template: str) -> None:
+def test_extra_sections_are_written_unchanged(template: str) -> None:
     extra = {"listen extra-stats :3212": ["mode http", "stats enable"]}
     rendered = text(settings({"port": 8080}, {"extra_sections": extra}), template)
     assert sections(rendered)["listen extra-stats :3212"] == ["mode http", "stats enable"]
 
 
-def test_a_disabled_service_is_left_out() -> None:
+def test_disabled_service_is_left_out() -> None:
     assert settings({"port": 80, "disabled": True}).services == ()
 
 
@@ -173,7 +173,7 @@ def passed(wanted: Settings, template: str, *found: Endpoint) -> list[str]:
     return [one.address for one in report.endpoints["web"]]
 
 
-def test_default_servers_serve_while_none_is_found(folder: Path, template: str) -> None:
+def test_default_servers_serve_while_no_container_is_found(folder: Path, template: str) -> None:
     top = {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")}
     default = [{"name": "spare", "host": "127.0.0.9", "port": 80}]
     wanted = settings({"port": 8080}, top, default_servers=default)
@@ -192,7 +192,7 @@ def test_method_base_has_default_servers_only(folder: Path, template: str) -> No
     assert [one.address for one in report.endpoints["web"]] == ["127.0.0.9:80"]
 
 
-def test_previous_backends_stay_only_where_they_are_asked_to(folder: Path, template: str) -> None:
+def test_use_previous_backends_keeps_the_last_servers(folder: Path, template: str) -> None:
     top = {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")}
     plain = settings({"port": 8080}, top)
     assert passed(plain, template, ONE) == ["127.0.0.1:49001"]
@@ -202,11 +202,11 @@ def test_previous_backends_stay_only_where_they_are_asked_to(folder: Path, templ
     assert passed(plain, template) == []
 
 
-def test_backend_port_override() -> None:
+def test_backend_port_override_replaces_the_port() -> None:
     assert settings({}, backend_port_override=81).services[0].discovery.backend_port_override == 81
 
 
-def test_do_writes_and_do_reloads_and_do_checks(folder: Path, template: str) -> None:
+def test_do_writes_do_reloads_and_do_checks_switch_steps_off(folder: Path, template: str) -> None:
     top = {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")}
     passed(settings({"port": 8080}, {**top, "do_writes": False}), template, ONE)
     assert not (folder / "haproxy.cfg").exists()
@@ -215,13 +215,13 @@ def test_do_writes_and_do_reloads_and_do_checks(folder: Path, template: str) -> 
     assert "no-such-keyword" in (folder / "haproxy.cfg").read_text()
 
 
-def test_check_command_judges_instead(folder: Path, template: str) -> None:
+def test_check_command_replaces_the_check(folder: Path, template: str) -> None:
     top = {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")}
     passed(settings({"port": 8080, "listen": ["no-such-keyword"]}, {**top, "check_command": "test -s"}), template, ONE)
     assert (folder / "haproxy.cfg").exists()
 
 
-def test_reload_command_reloads_instead(folder: Path, template: str) -> None:
+def test_reload_command_replaces_the_reload(folder: Path, template: str) -> None:
     (folder / "pid").write_text("1")
     top = {
         "config_file_path": str(folder / "haproxy.cfg"),
@@ -233,7 +233,7 @@ def test_reload_command_reloads_instead(folder: Path, template: str) -> None:
     assert (folder / "reloaded").exists()
 
 
-def test_file_output_writes_a_file_a_service(folder: Path, template: str) -> None:
+def test_file_output_writes_one_file_per_service(folder: Path, template: str) -> None:
     data = {
         "services": {"web": {"discovery": {"container_port": 1, "image_name": "a"}, "haproxy": {"port": 8080}}},
         "haproxy": {"config_file_path": str(folder / "haproxy.cfg"), "state_file": str(folder / "state.json")},
@@ -244,7 +244,7 @@ def test_file_output_writes_a_file_a_service(folder: Path, template: str) -> Non
     assert (entry["host"], entry["port"]) == ("127.0.0.1", 49001)
 
 
-def test_service_conf_dir_has_a_service_a_file(folder: Path) -> None:
+def test_service_conf_dir_is_read_one_file_per_service(folder: Path) -> None:
     services = folder / "services"
     services.mkdir()
     (services / "api.json").write_text('{"discovery": {"container_port": 1}, "haproxy": {"port": 81}}')
@@ -269,7 +269,7 @@ def test_service_conf_dir_has_a_service_a_file(folder: Path) -> None:
         ),
     ],
 )
-def test_other_keys_are_refused_with_what_to_use_instead(data: dict[str, Any], words: str) -> None:
+def test_unsupported_key_is_an_error_that_names_a_replacement(data: dict[str, Any], words: str) -> None:
     for service in data.get("services", {}).values():
         service.setdefault("discovery", {"container_port": 1})
     with pytest.raises(SettingsError) as error:

@@ -1,4 +1,4 @@
-"""What waits for its time."""
+"""Timers by the monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dockmaster.watch.timers import Timers
 
 @pytest.fixture
 def clock() -> list[float]:
-    """The time, which a test sets."""
+    """The time, which the test sets."""
     return [100.0]
 
 
-def test_a_thing_is_due_once_at_its_time(clock: list[float]) -> None:
+def test_timer_is_due_once(clock: list[float]) -> None:
     timers = Timers(lambda: clock[0])
     timers.soon("save", 5)
     assert not timers.due("save")
@@ -21,7 +21,7 @@ def test_a_thing_is_due_once_at_its_time(clock: list[float]) -> None:
     assert not timers.due("save")
 
 
-def test_what_is_planned_is_not_put_off(clock: list[float]) -> None:
+def test_later_request_does_not_delay_a_timer(clock: list[float]) -> None:
     timers = Timers(lambda: clock[0])
     timers.soon("save", 1)
     clock[0] += 0.5
@@ -30,7 +30,7 @@ def test_what_is_planned_is_not_put_off(clock: list[float]) -> None:
     assert timers.due("save")
 
 
-def test_what_is_wanted_earlier_is_due_earlier(clock: list[float]) -> None:
+def test_earlier_request_brings_a_timer_forward(clock: list[float]) -> None:
     timers = Timers(lambda: clock[0])
     timers.soon("save", 15)
     timers.soon("save", 1)
@@ -39,7 +39,7 @@ def test_what_is_wanted_earlier_is_due_earlier(clock: list[float]) -> None:
     assert timers.wait(60) == 60
 
 
-def test_what_comes_again_and_again_begins_now(clock: list[float]) -> None:
+def test_repeated_timer_is_due_at_once_the_first_time(clock: list[float]) -> None:
     timers = Timers(lambda: clock[0])
     assert timers.due("look", 5)
     assert not timers.due("look", 5)
@@ -49,7 +49,7 @@ def test_what_comes_again_and_again_begins_now(clock: list[float]) -> None:
     assert [timers.due("look", 5), timers.due("look", 5)] == [True, False]
 
 
-def test_it_waits_for_the_next_thing_and_no_longer_than_it_may(clock: list[float]) -> None:
+def test_wait_ends_at_the_next_timer_or_the_limit(clock: list[float]) -> None:
     timers = Timers(lambda: clock[0])
     assert timers.wait(1) == 1
     timers.soon("late", 30)

@@ -1,4 +1,4 @@
-"""Which servers the watcher has changed lately."""
+"""The file of servers that the watcher has changed lately."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster.state import changed_servers as touched
+from dockmaster.state import changed_servers
 
 
-def test_who_asks_hears_of_what_was_changed_since(tmp_path: Path) -> None:
-    touched.add(tmp_path, ("web", "a"))
+def test_changed_servers_since_a_time_are_returned(tmp_path: Path) -> None:
+    changed_servers.add(tmp_path, ("web", "a"))
     between = time.monotonic()
-    touched.add(tmp_path, ("web", "b"))
-    touched.add(tmp_path, ("api", "host1_c"))
-    assert touched.since(tmp_path, between) == {("web", "b"), ("api", "host1_c")}
-    assert len(touched.since(tmp_path, 0)) == 3
+    changed_servers.add(tmp_path, ("web", "b"))
+    changed_servers.add(tmp_path, ("api", "host1_c"))
+    assert changed_servers.since(tmp_path, between) == {("web", "b"), ("api", "host1_c")}
+    assert len(changed_servers.since(tmp_path, 0)) == 3
 
 
-def test_damaged_lines_say_nothing(tmp_path: Path) -> None:
-    touched.add(tmp_path, ("web", "a"))
-    with (tmp_path / touched.FILE).open("ab") as file:
+def test_damaged_lines_are_ignored(tmp_path: Path) -> None:
+    changed_servers.add(tmp_path, ("web", "a"))
+    with (tmp_path / changed_servers.FILE).open("ab") as file:
         file.write(b"\xff\nsoon web/b\n\n")
-    assert touched.since(tmp_path, 0) == {("web", "a")}
+    assert changed_servers.since(tmp_path, 0) == {("web", "a")}
 
 
-def test_nothing_is_known_where_nobody_watches(tmp_path: Path) -> None:
-    assert touched.since(tmp_path, 0) == frozenset()
+def test_missing_file_means_no_changed_server(tmp_path: Path) -> None:
+    assert changed_servers.since(tmp_path, 0) == frozenset()
 
 
-def test_a_folder_that_is_gone_holds_nobody_up(tmp_path: Path) -> None:
-    touched.add(tmp_path / "gone", ("web", "a"))
+def test_missing_folder_is_no_error(tmp_path: Path) -> None:
+    changed_servers.add(tmp_path / "gone", ("web", "a"))
     assert not (tmp_path / "gone").exists()
 
 
-def test_only_what_is_recent_is_kept_of_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(touched, "_LARGEST", 1000)
-    old = time.monotonic() - touched.KEPT - 1
-    (tmp_path / touched.FILE).write_text("".join(f"{old} web/old{number}\n" for number in range(100)))
-    touched.add(tmp_path, ("web", "new"))
-    assert (tmp_path / touched.FILE).read_text().count("\n") == 1
-    assert touched.since(tmp_path, 0) == {("web", "new")}
+def test_long_file_keeps_only_recent_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changed_servers, "_LARGEST", 1000)
+    old = time.monotonic() - changed_servers.KEPT - 1
+    (tmp_path / changed_servers.FILE).write_text("".join(f"{old} web/old{number}\n" for number in range(100)))
+    changed_servers.add(tmp_path, ("web", "new"))
+    assert (tmp_path / changed_servers.FILE).read_text().count("\n") == 1
+    assert changed_servers.since(tmp_path, 0) == {("web", "new")}

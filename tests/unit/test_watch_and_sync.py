@@ -1,4 +1,4 @@
-"""A watcher and passes at once, on a real HAProxy with a real client; Docker is simulated."""
+"""A watcher and syncs at once, with a real HAProxy and a real client. Docker is simulated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from dockmaster import sync
 from dockmaster.errors import Busy
 from dockmaster.lock import folder_locked
-from dockmaster.state import changed_servers as touched
+from dockmaster.state import changed_servers
 from waiting import until
 from watching import Watched, container_id
 
@@ -21,8 +21,8 @@ Start = Callable[[], None]
 
 
 @contextmanager
-def passes(around: Watched, over: threading.Event) -> Iterator[list[str]]:
-    """Two that make a pass after the other; what they did."""
+def syncs(around: Watched, over: threading.Event) -> Iterator[list[str]]:
+    """Run syncs in two threads during the block. Yields what they did."""
     done: list[str] = []
 
     def work() -> None:
@@ -34,7 +34,7 @@ def passes(around: Watched, over: threading.Event) -> Iterator[list[str]]:
         worker.start()
     try:
         yield done
-        assert all(worker.is_alive() for worker in workers), "a pass has failed"
+        assert all(worker.is_alive() for worker in workers), "a sync has failed"
     finally:
         over.set()
         for worker in workers:
@@ -43,7 +43,7 @@ def passes(around: Watched, over: threading.Event) -> Iterator[list[str]]:
 
 @contextmanager
 def client(port: int, over: threading.Event) -> Iterator[list[int]]:
-    """A steady client over new connections and kept ones; its statuses, 0 for none."""
+    """Run a steady client on new and kept connections. Yields its statuses; 0 is no answer."""
     statuses: list[int] = []
 
     def work(kept: bool) -> None:
@@ -72,9 +72,7 @@ def client(port: int, over: threading.Event) -> Iterator[list[int]]:
             one.join(60)
 
 
-def test_watcher_and_two_passes_at_once_come_to_the_same_and_lose_no_request(
-    around: Watched, start_haproxy: Start
-) -> None:
+def test_watcher_and_two_syncs_at_once_agree_and_lose_no_request(around: Watched, start_haproxy: Start) -> None:
     webs = {number: around.run(number) for number in (1, 2)}
     around.first_pass()
     start_haproxy()
@@ -83,7 +81,7 @@ def test_watcher_and_two_passes_at_once_come_to_the_same_and_lose_no_request(
     over = threading.Event()
     chance = random.Random(4)
     running = {1, 2}
-    with client(around.service["haproxy"]["port"], over) as statuses, passes(around, over) as done:
+    with client(around.service["haproxy"]["port"], over) as statuses, syncs(around, over) as done:
         until(lambda: len(statuses) > 20 and len(done) > 2)
         for number in range(3, 15):
             webs[number] = around.start(number)
@@ -104,7 +102,7 @@ def test_watcher_and_two_passes_at_once_come_to_the_same_and_lose_no_request(
     assert not [line for line in around.log if "error=" in line]
 
 
-def test_a_pass_that_finds_only_what_the_watcher_has_done_meanwhile_does_not_wait_for_it(
+def test_sync_does_not_wait_for_the_watcher_if_only_that_has_made_changes(
     around: Watched, start_haproxy: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around.run(1)
@@ -117,9 +115,9 @@ def test_a_pass_that_finds_only_what_the_watcher_has_done_meanwhile_does_not_wai
     with ThreadPoolExecutor() as elsewhere, folder_locked(folder, 1):
         with pytest.raises(Busy):
             elsewhere.submit(around.sync).result()
-        around.api.listing = lambda: touched.add(folder, ("web", f"{container_id(2)[:12]}_{web.port}"))
+        around.api.listing = lambda: changed_servers.add(folder, ("web", f"{container_id(2)[:12]}_{web.port}"))
         assert elsewhere.submit(around.sync).result().applied.action in ("none", "write")
-    # What the watcher did was not this: the next pass makes it so.
+    # The watcher did not make this change, so the next sync does.
     around.api.listing = lambda: None
     assert around.sync().applied.action == "runtime"
     around.up(1, 2)

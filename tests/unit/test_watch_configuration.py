@@ -1,4 +1,4 @@
-"""The configuration that changes under a watcher, and what serves where no container does; Docker is simulated."""
+"""A watcher whose configuration changes, and servers for when no container serves. Docker is simulated."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import time
 from collections.abc import Callable
 
 import pytest
-from dockmaster.state import stopping as draining
-from dockmaster.state import sync_request as requested
+from dockmaster.state import stopping, sync_request
 from waiting import until
 from watching import Watched
 
 Start = Callable[[], None]
 
 
-def test_a_wrong_configuration_is_told_once_and_the_one_before_stays(watching: Watched) -> None:
+def test_wrong_configuration_is_logged_once_and_the_old_one_stays(watching: Watched) -> None:
     right = watching.file.read_text()
     watching.file.write_text(right.replace("image_name", "image_nam"))
     watching.said("did you mean image_name?", 'configuration="as before"')
@@ -27,21 +26,19 @@ def test_a_wrong_configuration_is_told_once_and_the_one_before_stays(watching: W
     assert not [line for line in watching.log if "configuration=changed" in line]
 
 
-def test_a_changed_configuration_is_taken_up_and_a_pass_is_asked_for(watching: Watched) -> None:
-    requested.take(watching.settings.haproxy.run_directory)
-    # Nothing takes their place: they serve for as long as requests under way may last.
+def test_changed_configuration_is_taken_up_and_a_sync_requested(watching: Watched) -> None:
+    sync_request.take(watching.settings.haproxy.run_directory)
+    # Nothing takes their place, so they serve until drain_timeout.
     watching.plain["haproxy"]["drain_timeout"] = 1
     watching.service["discovery"]["container_port"] = 8001
     watching.write()
     watching.said("configuration=changed", "services=1")
     watching.is_told(1, "maint")
     watching.is_told(2, "maint")
-    until((watching.settings.haproxy.run_directory / requested.FILE).exists)
+    until((watching.settings.haproxy.run_directory / sync_request.FILE).exists)
 
 
-def test_a_service_that_haproxy_does_not_have_yet_waits_for_its_reload(
-    watching: Watched, free_port: Callable[[], int]
-) -> None:
+def test_new_service_waits_for_the_reload_that_adds_it(watching: Watched, free_port: Callable[[], int]) -> None:
     watching.plain["services"]["api"] = {
         "discovery": {**watching.service["discovery"], "image_name": "local/api"},
         "haproxy": {**watching.service["haproxy"], "port": free_port()},
@@ -60,7 +57,7 @@ def test_a_service_that_haproxy_does_not_have_yet_waits_for_its_reload(
     watching.up(6)
 
 
-def test_who_was_told_to_stop_is_stopping_still_with_another_configuration(watching: Watched) -> None:
+def test_stopping_container_is_still_known_after_a_change_of_configuration(watching: Watched) -> None:
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")
     watching.plain["watch"]["resync_interval"] = 29
@@ -72,7 +69,7 @@ def test_who_was_told_to_stop_is_stopping_still_with_another_configuration(watch
     assert watching.told(1) == "drain"
 
 
-def test_who_was_told_to_stop_is_stopping_still_with_another_watcher(watching: Watched) -> None:
+def test_stopping_container_is_still_known_after_a_restart_of_the_watcher(watching: Watched) -> None:
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")
     watching.stop()
@@ -83,19 +80,19 @@ def test_who_was_told_to_stop_is_stopping_still_with_another_watcher(watching: W
     assert watching.told(1) == "drain"
 
 
-def test_who_has_started_again_while_nobody_watched_is_told_to_stop_no_more(watching: Watched) -> None:
+def test_container_restarted_while_no_watcher_ran_is_not_stopping(watching: Watched) -> None:
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")
     watching.stop()
     watching.log.clear()
-    # A restart gives it another port.
+    # A restart changes its port.
     watching.run(1)
     watching.watch()
     watching.up(1)
-    until(lambda: not draining.load(watching.settings.haproxy.run_directory, 30))
+    until(lambda: not stopping.load(watching.settings.haproxy.run_directory, 30))
 
 
-def test_default_servers_serve_where_no_simulated_container_does(around: Watched, start_haproxy: Start) -> None:
+def test_default_servers_serve_if_no_simulated_container_does(around: Watched, start_haproxy: Start) -> None:
     last = around.web()
     around.service["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": last.port}]
     around.begin(start_haproxy, 1)
@@ -120,7 +117,7 @@ def test_default_servers_serve_where_no_simulated_container_does(around: Watched
     until(lambda: "last" not in usable())
 
 
-def test_servers_that_others_replace_serve_until_one_of_those_does(watching: Watched) -> None:
+def test_replaced_servers_serve_until_one_of_the_new_ones_does(watching: Watched) -> None:
     slow = watching.web()
     slow.status = 500
     watching.run(3, slow)
@@ -138,7 +135,7 @@ def test_servers_that_others_replace_serve_until_one_of_those_does(watching: Wat
     assert slow.served == 1
 
 
-def test_a_default_server_without_an_address_holds_up_nobody(around: Watched, start_haproxy: Start) -> None:
+def test_default_server_without_an_address_does_not_affect_others(around: Watched, start_haproxy: Start) -> None:
     around.service["keep_default_servers"] = True
     around.service["default_servers"] = [{"name": "lost", "host": "no-such-host.invalid", "port": 80}]
     around.run(1)
@@ -153,7 +150,7 @@ def test_a_default_server_without_an_address_holds_up_nobody(around: Watched, st
     around.is_told(1, "maint")
 
 
-def test_the_servers_before_stay_where_the_service_says_so(around: Watched, start_haproxy: Start) -> None:
+def test_use_previous_backends_keeps_the_last_servers(around: Watched, start_haproxy: Start) -> None:
     around.service["use_previous_backends"] = True
     around.begin(start_haproxy, 1)
     around.gone(1)
@@ -166,15 +163,15 @@ def test_the_servers_before_stay_where_the_service_says_so(around: Watched, star
 
 
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_pass_is_asked_for_soon_after_a_change_and_once_for_several(watching: Watched, times: int) -> None:
-    wanted = watching.settings.haproxy.run_directory / requested.FILE
+def test_one_sync_is_requested_soon_after_several_changes(watching: Watched, times: int) -> None:
+    wanted = watching.settings.haproxy.run_directory / sync_request.FILE
     assert not wanted.exists()
     begun = time.monotonic()
     for number in range(3, 3 + times):
         watching.start(number)
     until(wanted.exists)
     assert time.monotonic() - begun < 10
-    assert not requested.take(wanted.parent)
+    assert not sync_request.take(wanted.parent)
     watching.up(*range(3, 3 + times))
     watching.sync()
     text = watching.settings.haproxy.config_file_path.read_text()

@@ -1,4 +1,4 @@
-"""A real HAProxy that is restarted, silent or changed by somebody else under a watcher; Docker is simulated."""
+"""A real HAProxy that restarts, hangs or is changed by others while a watcher runs. Docker is simulated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from dockmaster.haproxy import process
-from dockmaster.state import sync_request as requested
+from dockmaster.state import sync_request
 from dockmaster.watch import session
 from waiting import until
 from watching import Watched, container_id
@@ -22,8 +22,8 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LOOK", 0.2)
 
 
-def test_after_a_reload_what_runs_is_soon_what_the_simulated_host_says(watching: Watched) -> None:
-    """The file is an old one: nobody has let it follow."""
+def test_haproxy_follows_the_simulated_host_after_a_reload(watching: Watched) -> None:
+    """The file is old, because no sync has run."""
     watching.start(3)
     watching.up(3)
     watching.gone(1)
@@ -35,9 +35,7 @@ def test_after_a_reload_what_runs_is_soon_what_the_simulated_host_says(watching:
     until(lambda: watching.told(1) == "maint")
 
 
-def test_after_haproxy_was_killed_what_runs_is_soon_what_the_simulated_host_says(
-    watching: Watched, start_haproxy: Start
-) -> None:
+def test_haproxy_follows_the_simulated_host_after_it_was_killed(watching: Watched, start_haproxy: Start) -> None:
     haproxy = watching.settings.haproxy
     master = int(haproxy.pid_file.read_text())
     worker = int(watching.runtime.info()["Pid"])
@@ -54,21 +52,21 @@ def test_after_haproxy_was_killed_what_runs_is_soon_what_the_simulated_host_says
     watching.is_told(1, "maint")
 
 
-def test_while_haproxys_socket_is_dead_nothing_is_lost_and_a_pass_is_asked_for(watching: Watched) -> None:
+def test_no_change_is_lost_while_the_runtime_socket_is_dead(watching: Watched) -> None:
     there = Path(str(watching.settings.haproxy.socket_file_path))
     away = there.with_name("away.sock")
     there.rename(away)
     watching.start(3)
     watching.event(1, "kill", signal="15")
     watching.said("error=", "no answer to")
-    until((watching.settings.haproxy.run_directory / requested.FILE).exists)
+    until((watching.settings.haproxy.run_directory / sync_request.FILE).exists)
     away.rename(there)
     watching.up(2, 3)
     watching.is_told(1, "drain")
     assert len([line for line in watching.log if "error=" in line]) < 10
 
 
-def test_a_watcher_that_begins_before_haproxy_is_ready_once_it_runs(around: Watched, start_haproxy: Start) -> None:
+def test_watcher_started_before_haproxy_is_ready_once_haproxy_runs(around: Watched, start_haproxy: Start) -> None:
     around.run(1)
     around.first_pass()
     around.run(2)
@@ -80,7 +78,7 @@ def test_a_watcher_that_begins_before_haproxy_is_ready_once_it_runs(around: Watc
 
 
 @pytest.mark.parametrize("told", ["ready", "maint", "drain"])
-def test_a_server_that_a_pass_added_first_is_taken_over(watching: Watched, told: str) -> None:
+def test_server_that_a_sync_added_first_is_taken_over(watching: Watched, told: str) -> None:
     web = watching.web()
     path = f"web/{container_id(3)[:12]}_{web.port}"
     add = f"add server {path} 127.0.0.1:{web.port} check inter 100ms rise 1"
@@ -90,7 +88,7 @@ def test_a_server_that_a_pass_added_first_is_taken_over(watching: Watched, told:
     assert not [line for line in watching.log if "error=" in line]
 
 
-def test_a_server_that_is_deleted_behind_its_back_comes_again(watching: Watched) -> None:
+def test_server_deleted_by_hand_is_added_again(watching: Watched) -> None:
     watching.start(3)
     watching.up(3)
     (server,) = watching.servers(3)

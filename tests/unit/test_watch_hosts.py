@@ -1,4 +1,4 @@
-"""Docker hosts that are slow, silent, gone or back: simulated ones, before a watcher on a real HAProxy."""
+"""Simulated Docker hosts that are slow, unreachable, gone or back, with a watcher and a real HAProxy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from docker_api import simulated_docker
 from dockmaster import status
-from dockmaster.state import history as remembered
-from dockmaster.state import last_known as state
+from dockmaster.state import history, last_known
 from prometheus_client.parser import text_string_to_metric_families
 from waiting import until
 from watching import Watched, container_id, entry
@@ -21,7 +20,7 @@ CUT = b""
 
 
 @pytest.mark.parametrize("how", [None, CUT], ids=["ends cleanly", "is cut"])
-def test_what_happened_while_a_simulated_stream_was_away_is_found(watching: Watched, how: bytes | None) -> None:
+def test_changes_during_a_broken_simulated_stream_are_found(watching: Watched, how: bytes | None) -> None:
     watching.gone(1)
     watching.run(3)
     watching.api.say(how)
@@ -32,7 +31,7 @@ def test_what_happened_while_a_simulated_stream_was_away_is_found(watching: Watc
     watching.is_told(2, "drain")
 
 
-def test_a_simulated_stream_that_stalls_silently_is_noticed(around: Watched, start_haproxy: Start) -> None:
+def test_changes_during_a_stalled_simulated_stream_are_found(around: Watched, start_haproxy: Start) -> None:
     around.plain["watch"]["resync_interval"] = 1
     around.begin(start_haproxy, 1, 2)
     stalled = around.api.streams[0]
@@ -43,9 +42,7 @@ def test_a_simulated_stream_that_stalls_silently_is_noticed(around: Watched, sta
     until(lambda: any(stream is not stalled for stream in around.api.streams))
 
 
-def test_a_simulated_list_that_says_the_same_is_an_answer_and_another_one_is_read(
-    around: Watched, start_haproxy: Start
-) -> None:
+def test_unchanged_simulated_list_is_an_answer_and_a_changed_one_is_read(around: Watched, start_haproxy: Start) -> None:
     around.plain["watch"]["resync_interval"] = 2
     webs = {number: around.run(number) for number in (1, 2)}
     around.first_pass()
@@ -55,12 +52,12 @@ def test_a_simulated_list_that_says_the_same_is_an_answer_and_another_one_is_rea
     streams = len(around.api.streams)
     until(lambda: len(around.api.streams) > streams + 1)
     assert around.told(1) == around.told(2) == "ready"
-    # Nobody says that it was paused: the list does.
+    # No event says that it is paused, but the list does.
     around.run(1, webs[1], state="paused", status="Up 2 minutes (Paused)")
     around.is_told(1, "drain")
     around.run(1, webs[1])
     around.is_told(1, "ready")
-    # Nobody says that it is back: the list does, by what it said before it heard of the end.
+    # No event says that it is back, but the list does, in the same text as before the end.
     before, asked = around.api.containers, len(around.api.requests)
     around.gone(2)
     around.event(2, "die")
@@ -71,7 +68,7 @@ def test_a_simulated_list_that_says_the_same_is_an_answer_and_another_one_is_rea
     assert "error=" not in "".join(around.log)
 
 
-def test_a_simulated_container_whose_image_a_pass_has_found_out_is_taken_up_though_the_list_says_the_same(
+def test_image_that_a_sync_resolved_is_used_for_an_unchanged_simulated_list(
     around: Watched, start_haproxy: Start
 ) -> None:
     around.plain["watch"]["resync_interval"] = 1
@@ -82,7 +79,7 @@ def test_a_simulated_container_whose_image_a_pass_has_found_out_is_taken_up_thou
     around.event(2, "start")
     until(lambda: len(around.api.streams) > 2)
     assert around.told(2) == ""
-    # A pass may ask for the image; the watcher may not.
+    # A sync may resolve the image, but the watcher may not.
     around.api.images[shown["Id"]] = around.api.containers[0]["Image"]
     around.sync()
     around.up(2)
@@ -92,9 +89,7 @@ def test_a_simulated_container_whose_image_a_pass_has_found_out_is_taken_up_thou
     around.is_told(2, "drain")
 
 
-def test_a_simulated_host_that_hangs_keeps_its_servers_and_is_taken_up_again(
-    around: Watched, start_haproxy: Start
-) -> None:
+def test_hanging_simulated_host_keeps_its_servers_and_is_followed_again(around: Watched, start_haproxy: Start) -> None:
     around.begin(start_haproxy, 1)
     around.api.status = 500
     around.api.say(None)
@@ -107,9 +102,7 @@ def test_a_simulated_host_that_hangs_keeps_its_servers_and_is_taken_up_again(
     assert len([line for line in around.log if "state=unreachable" in line]) == 1
 
 
-def test_a_host_that_is_silent_at_the_start_keeps_what_was_last_known_of_it(
-    around: Watched, start_haproxy: Start
-) -> None:
+def test_host_unreachable_at_the_start_keeps_its_last_known_servers(around: Watched, start_haproxy: Start) -> None:
     around.run(1)
     around.run(2)
     around.first_pass()
@@ -124,13 +117,13 @@ def test_a_host_that_is_silent_at_the_start_keeps_what_was_last_known_of_it(
     assert around.told(1) == "ready"
 
 
-def test_a_simulated_host_is_taken_up_soon_after_it_is_back(
+def test_simulated_host_is_followed_soon_after_it_is_back(
     around: Watched, start_haproxy: Start, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
     around.service["discovery"]["servers"][0]["port"] = port
     web = around.web()
-    state.save(around.settings.haproxy.state_file, state.LastKnown())
+    last_known.save(around.settings.haproxy.state_file, last_known.LastKnown())
     around.write()
     with simulated_docker(port) as before:
         before.containers = [entry(1, web.port)]
@@ -148,8 +141,8 @@ def test_a_simulated_host_is_taken_up_soon_after_it_is_back(
         around.stop()
 
 
-def test_an_end_between_subscribing_and_listing_is_not_lost(around: Watched, start_haproxy: Start) -> None:
-    """The simulated list still has a container whose end was told while it was made."""
+def test_end_between_subscribing_and_listing_is_not_lost(around: Watched, start_haproxy: Start) -> None:
+    """The simulated list still has a container whose end came during the list."""
     around.run(1)
     around.run(2)
     around.first_pass()
@@ -167,7 +160,7 @@ def test_an_end_between_subscribing_and_listing_is_not_lost(around: Watched, sta
     around.up(2)
 
 
-def test_a_kill_between_subscribing_and_listing_is_not_lost(around: Watched, start_haproxy: Start) -> None:
+def test_kill_between_subscribing_and_listing_is_not_lost(around: Watched, start_haproxy: Start) -> None:
     around.run(1)
     around.run(2)
     around.first_pass()
@@ -184,7 +177,7 @@ def test_a_kill_between_subscribing_and_listing_is_not_lost(around: Watched, sta
     around.up(2)
 
 
-def test_two_simulated_hosts_may_have_containers_of_one_short_id(around: Watched, start_haproxy: Start) -> None:
+def test_two_simulated_hosts_may_have_containers_with_the_same_short_id(around: Watched, start_haproxy: Start) -> None:
     with simulated_docker() as other:
         around.service["discovery"]["servers"] = [
             {"name": "one", "host": "127.0.0.1", "port": around.api.port},
@@ -203,7 +196,7 @@ def test_two_simulated_hosts_may_have_containers_of_one_short_id(around: Watched
         around.stop()
 
 
-def test_a_host_that_leaves_the_configuration_is_drained_and_out(around: Watched, start_haproxy: Start) -> None:
+def test_host_that_leaves_the_configuration_is_drained_and_removed(around: Watched, start_haproxy: Start) -> None:
     with simulated_docker() as other:
         servers = [
             {"name": "one", "host": "127.0.0.1", "port": around.api.port},
@@ -224,8 +217,8 @@ def test_a_host_that_leaves_the_configuration_is_drained_and_out(around: Watched
         around.stop()
 
 
-def test_two_simulated_containers_of_one_short_id_end_nothing(watching: Watched) -> None:
-    """No engine makes such, and one that is not an engine may say so."""
+def test_two_simulated_containers_with_the_same_short_id_break_nothing(watching: Watched) -> None:
+    """A real engine does not, but a faulty or hostile one may."""
     web = watching.web()
     twin = container_id(1)[:12] + "f" * 52
     port = watching.servers(1)[0].port
@@ -242,7 +235,7 @@ def test_two_simulated_containers_of_one_short_id_end_nothing(watching: Watched)
     watching.is_told(3, "maint")
 
 
-def test_since_when_a_host_is_silent_is_known_to_the_next_watcher(around: Watched, start_haproxy: Start) -> None:
+def test_next_watcher_knows_when_an_unreachable_host_last_answered(around: Watched, start_haproxy: Start) -> None:
     folder = around.file.parent / "metrics"
     folder.mkdir()
     around.plain["watch"]["metrics_directory"] = str(folder)
@@ -253,7 +246,7 @@ def test_since_when_a_host_is_silent_is_known_to_the_next_watcher(around: Watche
         ]
 
         def told() -> dict[str, float]:
-            return remembered.load(around.settings.haproxy.run_directory, ("watch",)).answers
+            return history.load(around.settings.haproxy.run_directory, ("watch",)).answers
 
         web = around.run(1)
         around.first_pass()
@@ -283,15 +276,15 @@ def test_since_when_a_host_is_silent_is_known_to_the_next_watcher(around: Watche
         assert silent.age is not None
         assert silent.age >= time.time() - before["two"] - 1
         around.stop()
-        # A pass keeps it where it outlives a reboot.
+        # A sync saves it where it survives a reboot.
         around.sync()
         shutil.rmtree(around.settings.haproxy.run_directory)
         around.sync()
         assert [source.age is None for source in status.of(around.settings).sources] == [False, False]
 
 
-def test_a_burst_of_simulated_events_is_worked_off(around: Watched, start_haproxy: Start) -> None:
-    # Three hundred checks by HTTP are more than one web server of this kind can answer.
+def test_burst_of_simulated_events_is_handled(around: Watched, start_haproxy: Start) -> None:
+    # This web server cannot answer three hundred HTTP checks.
     around.service["haproxy"]["listen"] = ["mode http"]
     web = around.run(1)
     around.run(2, web)

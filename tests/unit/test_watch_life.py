@@ -1,4 +1,4 @@
-"""The life of a container, as a simulated Docker host tells it, and what a real HAProxy does with its server."""
+"""The life of a container of a simulated Docker host, and its server in a real HAProxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from dockmaster import status
-from dockmaster.state import stopping as draining
+from dockmaster.state import stopping
 from dockmaster.watch.session import ALONE
 from dockmaster.watch.timers import Timers
 from waiting import until
@@ -17,7 +17,7 @@ from watching import Watched, container_id
 Start = Callable[[], None]
 
 
-def test_a_simulated_start_brings_traffic_only_once_the_check_passes(watching: Watched) -> None:
+def test_simulated_start_brings_traffic_only_once_the_check_passes(watching: Watched) -> None:
     web = watching.web()
     web.status = 500
     watching.start(3, web)
@@ -29,7 +29,7 @@ def test_a_simulated_start_brings_traffic_only_once_the_check_passes(watching: W
     until(lambda: watching.ask() == 200 and web.served)
 
 
-def test_a_simulated_container_with_a_healthcheck_waits_until_it_is_healthy(watching: Watched) -> None:
+def test_simulated_container_with_a_healthcheck_waits_until_it_is_healthy(watching: Watched) -> None:
     web = watching.start(3, status="Up 1 second (health: starting)")
     asked = len(watching.api.requests)
     until(lambda: len(watching.api.requests) > asked + 1)
@@ -39,7 +39,7 @@ def test_a_simulated_container_with_a_healthcheck_waits_until_it_is_healthy(watc
     watching.up(3)
 
 
-def test_a_simulated_unhealthy_container_is_drained_until_it_is_healthy(watching: Watched) -> None:
+def test_unhealthy_simulated_container_is_drained_until_it_is_healthy(watching: Watched) -> None:
     web = watching.start(3, status="Up 1 second (healthy)")
     watching.up(3)
     watching.run(3, web, status="Up 2 seconds (unhealthy)")
@@ -51,15 +51,15 @@ def test_a_simulated_unhealthy_container_is_drained_until_it_is_healthy(watching
 
 
 @pytest.mark.parametrize("signal", ["15", "9", "3", "TERM", "", "x" * 100])
-def test_a_simulated_kill_drains_at_once(watching: Watched, signal: str) -> None:
+def test_simulated_kill_drains_at_once(watching: Watched, signal: str) -> None:
     watching.event(1, "kill", signal=signal)
     watching.is_told(1, "drain")
-    # Passes are told as well.
+    # Syncs know it as well.
     told = ("localhost", container_id(1))
-    until(lambda: told in draining.load(watching.settings.haproxy.run_directory, 30))
+    until(lambda: told in stopping.load(watching.settings.haproxy.run_directory, 30))
 
 
-def test_requests_under_way_finish_after_a_simulated_kill(watching: Watched, around: Watched) -> None:
+def test_open_requests_finish_after_a_simulated_kill(watching: Watched, around: Watched) -> None:
     web = around.web()
     watching.start(3, web)
     watching.up(3)
@@ -82,29 +82,27 @@ def test_requests_under_way_finish_after_a_simulated_kill(watching: Watched, aro
     assert (statuses, web.served) == ([200], 1)
 
 
-def test_a_simulated_container_that_still_runs_after_stop_grace_gets_traffic_again(
-    around: Watched, start_haproxy: Start
-) -> None:
+def test_simulated_container_that_outlives_stop_grace_gets_traffic_again(around: Watched, start_haproxy: Start) -> None:
     around.plain["watch"]["stop_grace"] = 1
     around.begin(start_haproxy, 1, 2)
     around.event(1, "kill", signal="15")
     around.is_told(1, "drain")
     around.up(1)
     around.said("change=readied", 'cause="it still runs after stop_grace"')
-    # In step: nobody is told to stop any more.
-    until(lambda: not draining.load(around.settings.haproxy.run_directory, 1))
+    # No container is stopping any more.
+    until(lambda: not stopping.load(around.settings.haproxy.run_directory, 1))
 
 
 @pytest.mark.parametrize("signal", ["1", "10", "12", "28"])
-def test_a_simulated_signal_that_stops_nothing_drains_nothing(watching: Watched, signal: str) -> None:
+def test_simulated_signal_that_stops_nothing_drains_nothing(watching: Watched, signal: str) -> None:
     watching.event(1, "kill", signal=signal)
-    # What comes after it is done, so it is over.
+    # A later event is applied, so this one was ignored.
     watching.event(2, "kill", signal="15")
     watching.is_told(2, "drain")
     assert watching.told(1) == "ready"
 
 
-def test_a_simulated_signal_stops_where_the_service_says_so(around: Watched, start_haproxy: Start) -> None:
+def test_simulated_signal_of_stop_signals_drains(around: Watched, start_haproxy: Start) -> None:
     around.service["discovery"]["stop_signals"] = ["USR1", 3]
     around.begin(start_haproxy, 1, 2, 3)
     around.event(1, "kill", signal="15")
@@ -113,15 +111,15 @@ def test_a_simulated_signal_stops_where_the_service_says_so(around: Watched, sta
     assert around.told(1) == "ready"
 
 
-def test_a_simulated_forged_signal_costs_no_more_than_a_late_drain(watching: Watched) -> None:
-    """A label of the name "signal" overwrites the event's own."""
+def test_forged_signal_of_a_simulated_event_only_delays_the_drain(watching: Watched) -> None:
+    """A label named "signal" overwrites the signal of the event."""
     watching.event(1, "kill", signal="28")
     watching.gone(1)
     watching.event(1, "die", signal="28")
     watching.is_told(1, "maint")
 
 
-def test_a_simulated_pause_drains_at_once_and_its_end_brings_traffic_back(watching: Watched) -> None:
+def test_paused_simulated_container_is_drained_until_it_is_unpaused(watching: Watched) -> None:
     port = watching.servers(1)[0].port
     watching.gone(1)
     web = watching.web()
@@ -135,14 +133,14 @@ def test_a_simulated_pause_drains_at_once_and_its_end_brings_traffic_back(watchi
 
 
 @pytest.mark.parametrize("action", ["die", "stop", "destroy"])
-def test_a_simulated_end_is_out_at_once_whatever_the_list_still_says(watching: Watched, action: str) -> None:
+def test_simulated_end_removes_the_server_at_once_whatever_the_list_says(watching: Watched, action: str) -> None:
     watching.event(1, action)
     watching.is_told(1, "maint")
     watching.gone(1)
     watching.said("change=removed", f"cause={action}", "after_ms=")
 
 
-def test_a_simulated_restart_on_another_port_is_another_server(watching: Watched) -> None:
+def test_simulated_restart_on_another_port_is_another_server(watching: Watched) -> None:
     before = watching.servers(1)[0].name
     watching.event(1, "kill", signal="15")
     watching.event(1, "die")
@@ -153,7 +151,7 @@ def test_a_simulated_restart_on_another_port_is_another_server(watching: Watched
     assert {one.name: one.admin for one in watching.servers(1)}[before] == "maint"
 
 
-def test_a_simulated_network_that_goes_and_comes_changes_the_port(watching: Watched) -> None:
+def test_simulated_reconnection_to_a_network_changes_the_port(watching: Watched) -> None:
     before = watching.servers(1)[0].name
     watching.api.containers[0]["Ports"] = []
     watching.event(1, "disconnect")
@@ -163,12 +161,12 @@ def test_a_simulated_network_that_goes_and_comes_changes_the_port(watching: Watc
     until(lambda: [one.name for one in watching.servers(1) if one.usable] not in ([], [before]))
 
 
-def test_the_last_usable_server_stays_when_all_simulated_containers_are_unhealthy(watching: Watched) -> None:
+def test_unhealthy_simulated_containers_all_serve_if_none_is_healthy(watching: Watched) -> None:
     for raw in watching.api.containers:
         raw["Status"] = "Up 3 seconds (unhealthy)"
     for number in (1, 2):
         watching.event(number, "health_status: unhealthy")
-    # All that HAProxy's checks find well serve, so that one does not bear it alone.
+    # No container is healthy, so all whose checks pass serve.
     until(lambda: [one.state for one in status.of(watching.settings).servers] == ["unhealthy"] * 2)
     until(lambda: [watching.told(1), watching.told(2)] == ["ready", "ready"])
     assert watching.ask() == 200
@@ -181,12 +179,12 @@ def test_the_last_usable_server_stays_when_all_simulated_containers_are_unhealth
     watching.up(1, 2)
 
 
-def test_the_last_simulated_container_serves_until_it_is_dead(watching: Watched) -> None:
+def test_last_simulated_container_serves_until_it_is_dead(watching: Watched) -> None:
     watching.gone(2)
     watching.event(2, "die")
     watching.is_told(2, "maint")
     watching.event(1, "kill", signal="15")
-    until(lambda: draining.load(watching.settings.haproxy.run_directory, 30))
+    until(lambda: stopping.load(watching.settings.haproxy.run_directory, 30))
     assert watching.ask() == 200
     watching.gone(1)
     watching.event(1, "die")
@@ -194,7 +192,7 @@ def test_the_last_simulated_container_serves_until_it_is_dead(watching: Watched)
     assert watching.ask() == 503
 
 
-def test_the_last_simulated_container_is_drained_as_soon_as_another_serves(watching: Watched) -> None:
+def test_last_stopping_simulated_container_is_drained_once_another_serves(watching: Watched) -> None:
     watching.gone(2)
     watching.event(2, "die")
     watching.event(1, "kill", signal="15")
@@ -205,7 +203,7 @@ def test_the_last_simulated_container_is_drained_as_soon_as_another_serves(watch
     watching.said("change=drained", 'cause="another server is usable"')
 
 
-def test_a_server_in_doubt_serves_again_when_the_last_other_simulated_container_dies(watching: Watched) -> None:
+def test_unhealthy_server_serves_when_the_last_other_simulated_one_dies(watching: Watched) -> None:
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")
     watching.gone(2)
@@ -219,7 +217,7 @@ def test_a_server_in_doubt_serves_again_when_the_last_other_simulated_container_
     watching.is_told(1, "drain")
 
 
-def test_a_server_in_doubt_serves_again_when_the_check_of_the_last_other_one_fails(watching: Watched) -> None:
+def test_unhealthy_server_serves_when_the_check_of_the_last_other_one_fails(watching: Watched) -> None:
     other = watching.start(3)
     watching.up(3)
     for number in (1, 2):
@@ -232,7 +230,7 @@ def test_a_server_in_doubt_serves_again_when_the_check_of_the_last_other_one_fai
     until(lambda: [watching.told(1), watching.told(2)] == ["drain", "drain"])
 
 
-def test_once_all_is_as_it_should_be_nothing_is_due(watching: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settled_watcher_has_nothing_due(watching: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")
     watching.gone(2)
@@ -251,11 +249,11 @@ def test_once_all_is_as_it_should_be_nothing_is_due(watching: Watched, monkeypat
         return waits[-1]
 
     monkeypatch.setattr(Timers, "wait", noted)
-    # Also after what comes again and again has come twice.
+    # Not even after repeated timers were due twice.
     until(lambda: len(waits) > 3 and min(waits[-3:]) > 0 and time.monotonic() > begun + 2 * ALONE)
 
 
-def test_a_simulated_event_is_applied_in_no_time(watching: Watched) -> None:
+def test_simulated_event_is_applied_fast(watching: Watched) -> None:
     begun = time.monotonic()
     watching.event(1, "kill", signal="15")
     watching.is_told(1, "drain")

@@ -1,4 +1,4 @@
-"""A watcher at work: a simulated Docker API whose events a test pushes, a real HAProxy, and real web servers."""
+"""A running watcher with a simulated Docker API, a real HAProxy and real web servers."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from web_server import WebServer, web_server
 
 
 def container_id(number: int) -> str:
-    """A whole id."""
+    """Return a full id."""
     return f"{number:02x}" * 32
 
 
 def entry(number: int, port: int, status: str = "Up 1 second", state: str = "running", **labels: str) -> dict[str, Any]:
-    """A container as Docker's list shows it."""
+    """Return the entry of a container in Docker's list."""
     return {
         "Id": container_id(number),
         "Names": [f"/web-{number}"],
@@ -43,13 +43,13 @@ def entry(number: int, port: int, status: str = "Up 1 second", state: str = "run
 
 
 class Watched:
-    """Everything around one watcher.
+    """A watcher and everything that it needs.
 
     Attributes:
         api: the Docker host that the watcher follows.
-        plain: the configuration; ``write`` puts it into the file.
-        log: the watcher's lines.
-        settings: the configuration as it was last written.
+        plain: the configuration, which ``write`` writes to the file.
+        log: the lines that the watcher logs.
+        settings: the configuration that was last written.
     """
 
     def __init__(self, plain: dict[str, Any], api: SimulatedDocker, folder: Path, template: str) -> None:
@@ -78,41 +78,41 @@ class Watched:
         return Runtime(str(self.settings.haproxy.socket_file_path))
 
     def web(self) -> WebServer:
-        """One more web server."""
+        """Start another web server."""
         return self._stack.enter_context(web_server())
 
     def run(self, number: int, web: WebServer | None = None, **more: Any) -> WebServer:
-        """A container is there; nobody is told yet. Another one of its number is gone."""
+        """List a running container without an event. It replaces another one with its number."""
         web = web or self.web()
         self.api.containers = [one for one in self.api.containers if one["Id"] != container_id(number)]
         self.api.containers.append(entry(number, web.port, **more))
         return web
 
     def start(self, number: int, web: WebServer | None = None, **more: Any) -> WebServer:
-        """A container starts."""
+        """Start a container, with its event."""
         web = self.run(number, web, **more)
         self.event(number, "start")
         return web
 
     def gone(self, number: int) -> None:
-        """A container is not in the list any more; nobody is told yet."""
+        """Take a container off the list, without an event."""
         self.api.containers = [one for one in self.api.containers if one["Id"] != container_id(number)]
 
     def event(self, number: int, action: str, **attributes: str) -> None:
-        """Something happens to a container."""
+        """Send an event of a container."""
         self.api.event(container_id(number), action, **attributes)
 
     def first_pass(self) -> sync.Report:
-        """What is there before the watcher."""
+        """Run the first sync, before the watcher starts."""
         self.write()
         return sync.run(self.settings, self._template)
 
     def sync(self) -> sync.Report:
-        """A pass."""
+        """Run a sync."""
         return sync.run(self.settings, self._template)
 
     def watch(self, notifier: Notifier | None = None, ready: bool = True) -> Watcher:
-        """Begin to watch, and wait until everything was looked at once."""
+        """Start the watcher, and wait for its first full look."""
         self.write()
         file = SettingsFile(self.file)
         watcher = Watcher(file.settings, file.changed, self.log.append, notifier or Notifier({}))
@@ -124,16 +124,16 @@ class Watched:
         return watcher
 
     def said(self, *words: str) -> None:
-        """Wait until one line of the log says all of this."""
+        """Wait until one line of the log has all these words."""
         until(lambda: any(all(word in line for word in words) for line in self.log))
 
     def servers(self, number: int, host: str = "") -> list[ServerState]:
-        """The servers that a container is, the newest last."""
+        """Return the servers of a container, the newest last."""
         begin = f"{host}{container_id(number)[:12]}_"
         return [one for one in self.runtime.servers() if one.name.startswith(begin)]
 
     def begin(self, start_haproxy: Callable[[], None], *numbers: int) -> None:
-        """Containers that get traffic, and a watcher at work."""
+        """Start HAProxy, a watcher, and containers that get traffic."""
         for number in numbers:
             self.run(number)
         self.first_pass()
@@ -142,20 +142,20 @@ class Watched:
         self.up(*numbers)
 
     def told(self, number: int, host: str = "") -> str:
-        """What HAProxy was last told of a container's newest server; the empty string where it has none."""
+        """Return the administrative state of a container's newest server; empty if it has none."""
         servers = self.servers(number, host)
         return servers[-1].admin if servers else ""
 
     def up(self, *numbers: int) -> None:
-        """Wait until these get traffic."""
+        """Wait until these containers get traffic."""
         until(lambda: all(any(one.usable for one in self.servers(number)) for number in numbers))
 
     def is_told(self, number: int, told: str, host: str = "") -> None:
-        """Wait until HAProxy was told this of a container."""
+        """Wait until the server of a container has this administrative state."""
         until(lambda: self.told(number, host) == told)
 
     def ask(self) -> int:
-        """A client's request; its status."""
+        """Send a request, and return its status."""
         url = f"http://127.0.0.1:{self.service['haproxy']['port']}/"
         try:
             with urllib.request.urlopen(url, timeout=20) as response:
@@ -166,7 +166,7 @@ class Watched:
                 return error.code
 
     def sync_fails(self) -> bool:
-        """Whether a pass hears of no Docker host."""
+        """Whether a sync gets no answer from any Docker host."""
         try:
             self.sync()
         except SourceError:
@@ -174,11 +174,11 @@ class Watched:
         return False
 
     def stop(self) -> None:
-        """End the watchers; one that has died by itself is a failure."""
+        """Stop the watchers, and fail if one of them has died."""
         alive = [thread.is_alive() for _, thread in self._watchers]
         for watcher, _ in self._watchers:
             watcher.end()
-        # What wakes them.
+        # This wakes them.
         self.api.event("f" * 64, "kill")
         for _, thread in self._watchers:
             thread.join(20)
@@ -186,14 +186,14 @@ class Watched:
         assert all(alive), "the watcher has died"
 
     def end(self) -> None:
-        """End what was begun."""
+        """Stop everything."""
         with self._stack:
             self.stop()
 
 
 @contextmanager
 def watched(plain: dict[str, Any], api: SimulatedDocker, folder: Path, template: str) -> Iterator[Watched]:
-    """The same, for as long as the block lasts."""
+    """Do the same during the block."""
     around = Watched(plain, api, folder, template)
     try:
         yield around

@@ -1,4 +1,4 @@
-"""A real little web server, as an application in a container is one."""
+"""A small real web server that stands for an application in a container."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class WebServer:
-    """What it answers: change the status at any time.
+    """What it answers. Tests may change the status at any time.
 
     Attributes:
-        port: where it listens on the loopback.
-        status: of its answers, those to health checks too.
-        served: requests so far, without health checks.
-        held: while it is clear, no request but a health check is answered.
+        port: its port on the loopback.
+        status: the HTTP status of its answers, also to health checks.
+        served: how many requests it has answered, without health checks.
+        held: while it is clear, only health checks are answered.
     """
 
     def __init__(self, port: int) -> None:
@@ -28,7 +28,7 @@ class WebServer:
 
 @contextmanager
 def web_server() -> Iterator[WebServer]:
-    """Serve for as long as the block lasts."""
+    """Serve during the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,7 +49,7 @@ def web_server() -> Iterator[WebServer]:
         request_queue_size = 512
 
         def handle_error(self, *_: object) -> None:
-            """HAProxy cuts a check's connection as soon as it knows."""
+            """Ignore errors: HAProxy cuts the connection of a check early."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         web = WebServer(server.server_address[1])

@@ -1,9 +1,9 @@
-"""Record what the Docker engine of this machine says of containers of every kind.
+"""Record the answers of this machine's Docker engine for containers of every kind.
 
     python tests/unit/recordings/record.py IMAGE
 
-IMAGE is any image that has ``sleep``; the machine has IPv6, at least on its loopback. The answer goes beside this
-file, named after the engine's version.
+IMAGE is any image that has ``sleep``. The machine needs IPv6, at least on its loopback. The recording is written
+beside this file and named after the engine's version.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def main(image: str) -> None:
-    """Make the containers, record the list, remove them."""
+    """Start the containers, record the list, and remove them."""
     client = docker.from_env()
     client.images.get(image).tag("local/nodeapp")
     client.images.get(image).tag("local/other")
@@ -67,7 +67,7 @@ def main(image: str) -> None:
             if time.monotonic() > deadline:
                 sys.exit("the containers with a HEALTHCHECK do not settle")
             time.sleep(0.1)
-        # A tag that moves on: the container of the old image is shown by the image's id from now on.
+        # The tag moves on, so Docker shows the container of the old image by the image's id.
         made.append(
             run(
                 client.images.get(image).id,
