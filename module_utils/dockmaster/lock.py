@@ -42,7 +42,7 @@ def folder_locked(folder: Path, timeout: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Busy(f"another pass has held {folder} for {timeout:g} s; nothing was changed") from None
+                    raise Busy(f"another sync has held {folder} for {timeout:g} s; nothing was changed") from None
                 time.sleep(0.05)
         held.add(which)
         try:

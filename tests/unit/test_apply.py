@@ -171,7 +171,7 @@ def test_only_one_sync_runs_at_a_time(settings: Settings, template: str, monkeyp
     monkeypatch.setattr(sync, "LOCK_TIMEOUT", 0.2)
     with ThreadPoolExecutor() as other, folder_locked(config(settings).parent, 1):
         made = other.submit(make, settings, template, endpoint(1))
-        with pytest.raises(Busy, match="another pass has held"):
+        with pytest.raises(Busy, match="another sync has held"):
             made.result()
     assert not config(settings).exists()
     assert make(settings, template, endpoint(1)).changed

@@ -18,8 +18,8 @@ from waiting import until
 
 ROLE = ROOT / "roles" / "dockmaster"
 SCRIPT = ROLE / "files" / "periodic"
-PATIENCE = 2
-MINUTE = 30
+PATIENCE = 5
+MINUTE = 60
 HOUR = 3600
 SOME_TIMES = 10
 """Checks of the watcher after which a test believes that nothing more happens."""
@@ -162,6 +162,7 @@ def test_watcher_that_died_before_this_minute_is_replaced_at_once(in_step: Balan
 
 
 def test_watcher_that_dies_is_replaced_for_the_rest_of_the_minute(in_step: Balancer) -> None:
+    in_step.alive.touch()
     with in_step.periodic() as process:
         with in_step.watcher():
             in_step.goes_on()
@@ -170,8 +171,8 @@ def test_watcher_that_dies_is_replaced_for_the_rest_of_the_minute(in_step: Balan
         assert process.wait(MINUTE) == 0
         took = time.monotonic() - died
     [call] = in_step.calls()
-    # A second for what /proc/uptime is rounded by, and two for a busy machine.
-    assert took < PATIENCE + 3
+    # More by far than it takes: the machine may be busy with other tests.
+    assert took < PATIENCE + 30
     assert 0 < rest(call) < MINUTE
 
 
