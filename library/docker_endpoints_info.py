@@ -173,7 +173,7 @@ def main() -> None:
     if MISSING and module.check_mode:
         module.warn(f"{MISSING[0]} is not installed yet, so Docker cannot be asked for endpoints")
         empty: dict[str, list[object]] = {name: [] for name in module.params["services"]}
-        module.exit_json(endpoints=empty, unhealthy=empty, rejected=[], can_talk_to_docker=False)
+        module.exit_json(endpoints=empty, unhealthy=empty, rejected=[], running=[], can_talk_to_docker=False)
     if MISSING:
         module.fail_json(msg=missing_required_lib(MISSING[0]), exception=MISSING[1], can_talk_to_docker=False)
     name, address = module.params["name"], module.params["address"]

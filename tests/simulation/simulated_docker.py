@@ -121,9 +121,7 @@ class SimulatedHost:
         """A new container."""
         self._made += 1
         number = hashlib.sha256(f"{self.name} {self._made}".encode()).hexdigest()
-        container = Container(
-            number, f"c{self._made}", image, port, health, listens_from=self._clock() + listens_after
-        )
+        container = Container(number, f"c{self._made}", image, port, health, listens_from=self._clock() + listens_after)
         self._put(container, Happening(number, "start"))
         return container
 
@@ -146,9 +144,7 @@ class SimulatedHost:
         """A container ends, and is started again, where it may be reached at another port."""
         self.die(container)
         health = "starting" if container.health else ""
-        again = replace(
-            container, port=port, health=health, paused=False, listens_from=self._clock() + listens_after
-        )
+        again = replace(container, port=port, health=health, paused=False, listens_from=self._clock() + listens_after)
         self._put(again, Happening(container.id, "start"))
 
     def cut_off(self) -> None:
@@ -164,9 +160,7 @@ class SimulatedHost:
     def listens(self, port: int) -> bool:
         """Whether somebody takes connections at a published port; a paused process does not."""
         now = self._clock()
-        return any(
-            one.port == port and not one.paused and one.listens_from <= now for one in self.containers.values()
-        )
+        return any(one.port == port and not one.paused and one.listens_from <= now for one in self.containers.values())
 
     # What is told of it
 

@@ -117,9 +117,7 @@ class SimulatedFollower:
         if not everything and not any(at <= now for at, _ in self._pending.values()):
             return
         chosen = self._take(everything)
-        entries: list[Mapping[str, object]] | None = list(
-            self._host.listed(None if everything else frozenset(chosen))
-        )
+        entries: list[Mapping[str, object]] | None = list(self._host.listed(None if everything else frozenset(chosen)))
         if everything:
             self._all_at = now + self._resync_interval
             entries, self._last = (None if entries == self._last else entries), entries

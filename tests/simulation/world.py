@@ -22,7 +22,14 @@ import jinja2
 from dockmaster import snapshot, sync
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import DockerHost, Settings
-from dockmaster.errors import ConfigRefused, DockmasterError, ReloadFailed, RuntimeApiError, RuntimeApiSilent, SourceError
+from dockmaster.errors import (
+    ConfigRefused,
+    DockmasterError,
+    ReloadFailed,
+    RuntimeApiError,
+    RuntimeApiSilent,
+    SourceError,
+)
 from dockmaster.haproxy import process
 from dockmaster.haproxy.runtime import Runtime
 from dockmaster.lock import folder_locked

@@ -114,7 +114,7 @@ def plain(folder: Path, free_port: Callable[[], int]) -> dict[str, Any]:
             "config_file_path": str(folder / "haproxy.cfg"),
             "pid_file": str(folder / "haproxy.pid"),
             "socket_file_path": str(folder / "haproxy.sock"),
-            "state_file": str(folder / "state" / "backends.json"),
+            "state_file": str(folder / "state" / "last_known.json"),
             "run_directory": str(folder / "run"),
             "bind_address": "127.0.0.1",
             # Without one for checks it is their interval, which is short here.

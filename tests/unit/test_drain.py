@@ -116,7 +116,7 @@ def test_drained_host_gets_no_request_during_syncs_until_it_is_ready(two: Two) -
 def test_all_files_may_be_in_one_folder(two: Two) -> None:
     haproxy = two.around.plain["haproxy"]
     folder = two.around.settings.haproxy.config_file_path.parent
-    haproxy |= {"state_file": str(folder / "backends.json"), "run_directory": str(folder)}
+    haproxy |= {"state_file": str(folder / "last_known.json"), "run_directory": str(folder)}
     two.around.first_pass()
     assert two.drain("host", "one").changed
     two.is_told(one1="drain", two2="ready")

@@ -138,7 +138,7 @@ def both() -> Iterator[Both]:
                     "config_file_path": f"{name}/haproxy.cfg",
                     "pid_file": f"{name}/haproxy.pid",
                     "socket_file_path": f"{name}/haproxy.sock",
-                    "state_file": f"{name}/backends.json",
+                    "state_file": f"{name}/last_known.json",
                     "run_directory": f"{name}/run",
                     "bind_address": UP,
                     "defaults": ["default-server fall 2 rise 2"],
