@@ -186,7 +186,10 @@ class Catalog:
             if container in answer.unclear:
                 # Only the memory of an earlier answer says what it is.
                 after[key] = entry
-            elif container in answer.running and not any(one.service is entry.service for one in after.values()):
+            elif (container in answer.running or entry.endpoint.given_name) and not any(
+                one.service is entry.service for one in after.values()
+            ):
+                # A default server that the configuration does not have any more may have requests under way.
                 left = entry.condition is Condition.LEFT
                 after[key] = entry if left else replace(entry, condition=Condition.LEFT, since=now, remembered=False)
             elif entry.service.use_previous_backends and entry.condition is not Condition.LEFT:
@@ -215,7 +218,8 @@ class Catalog:
         """A container is paused; returns the servers that it is."""
         keys = self.keys(container)
         for key in keys:
-            self.entries[key] = replace(self.entries[key], condition=Condition.PAUSED)
+            if self.entries[key].condition is not Condition.LEFT:
+                self.entries[key] = replace(self.entries[key], condition=Condition.PAUSED)
         return keys
 
     def left_over(self, key: Key, endpoint: Endpoint) -> None:

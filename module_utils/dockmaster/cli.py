@@ -213,7 +213,7 @@ def _once(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     # What renders is imported where it is needed: the watcher, which always runs, is small without it.
     from . import sync
     from .report import summary
-    from .report.metrics import PassMetrics
+    from .report.metrics import SyncMetrics
 
     settings = load(options.config)
     figures = None if options.check else settings.watch.metrics_directory
@@ -222,8 +222,8 @@ def _once(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     try:
         report = sync.run(settings, _template(options.template), check_mode=options.check, renew=renew)
     except DockmasterError:
-        metrics = PassMetrics(figures, settings.docker_hosts)
-        metrics.passes.labels("failed").inc()
+        metrics = SyncMetrics(figures, settings.docker_hosts)
+        metrics.runs.labels("failed").inc()
         metrics.save()
         raise
     if options.json:
@@ -235,8 +235,8 @@ def _once(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
     if options.diff:
         print(summary.difference(report.applied, settings.haproxy.config_file_path), end="")
     # Read only now: other passes may have counted meanwhile.
-    metrics = PassMetrics(figures, settings.docker_hosts)
-    metrics.passes.labels("partly" if report.unreachable else "done").inc()
+    metrics = SyncMetrics(figures, settings.docker_hosts)
+    metrics.runs.labels("partly" if report.unreachable else "done").inc()
     for name in settings.docker_hosts:
         if name not in report.unreachable:
             metrics.last_answer.labels(name).set_to_current_time()
@@ -244,7 +244,7 @@ def _once(options: argparse.Namespace, quiet: bool = False, renew: bool = False)
         metrics.changes.labels(change.kind).inc()
     if report.applied.action == "reload":
         metrics.reloads.inc()
-    metrics.last_pass.set_to_current_time()
+    metrics.last_success.set_to_current_time()
     metrics.save()
     return PARTLY if report.unreachable else 0
 

@@ -297,7 +297,7 @@ def _refuse_the_last(snapshot: Snapshot, one: Drain) -> None:
             for each in decided
             if each.facts.drain == one and each.entry and each.entry.condition is Condition.HEALTHY
         ]
-        if not any(_serves(each, snapshot) for each in decided):
+        if not snapshot.operators_usable(service) and not any(_serves(each, snapshot) for each in decided):
             last += [each for each in drained if _could_serve(each, snapshot)]
     if last:
         names = [f"{'/'.join(each.key)} ({_container(each)})" for each in last]

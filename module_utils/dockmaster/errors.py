@@ -52,4 +52,4 @@ class RuntimeApiSilent(RuntimeApiError):
 
 
 class Busy(DockmasterError):
-    """Another pass holds the lock for longer than a pass may take."""
+    """Another sync holds the lock for longer than a sync may take."""

@@ -10,7 +10,7 @@ from typing import Any
 from .catalog import Condition
 from .config.settings import Settings
 from .errors import DockmasterError
-from .haproxy.runtime import READY
+from .haproxy.runtime import MAINT, READY
 from .model.endpoint import SHORT_ID, Rejection
 from .snapshot import Decided, Snapshot
 from .traffic import RULES, Standing, Verdict, Wanted, word_of
@@ -124,13 +124,23 @@ def of_snapshot(snapshot: Snapshot, name: str) -> Explained:
 
 def _is_called(one: Decided, name: str) -> bool:
     endpoint = one.entry.endpoint if one.entry else None
-    names = {one.service.name, one.key[1], "/".join(one.key)}
+    names = {one.key[1], "/".join(one.key)}
+    if not _is_out(one):
+        names.add(one.service.name)
     if endpoint:
         names |= {endpoint.address, endpoint.docker_host, endpoint.container_name, endpoint.container_id}
         names.add(f"{endpoint.docker_host}/{endpoint.container_name}")
         if len(name) >= SHORTEST_ID and endpoint.container_id.startswith(name):
             return True
     return name in names - {""}
+
+
+def _is_out(one: Decided) -> bool:
+    """Whether it is no server of its service any more, or not now: HAProxy keeps the name of one that is gone, and a
+    default server stands by."""
+    out = one.facts.state is None or one.facts.state.admin == MAINT
+    static = one.entry is not None and one.entry.condition is Condition.STATIC
+    return out and (one.entry is None or (static and one.verdict.wanted is Wanted.LEAVE))
 
 
 def _is_rejected(one: Rejection, name: str, snapshot: Snapshot) -> bool:
@@ -244,6 +254,8 @@ def _for(verdict: Verdict, one: Decided) -> str:
         return f"make it ready: `dockmaster ready {kind}`"
     if verdict.standing is Standing.GONE:
         return "start a container: no source lists this one"
+    if one.entry and one.entry.condition is Condition.STATIC:
+        return "it serves while no container does, or beside them with keep_default_servers"
     if verdict.standing is Standing.LEFT:
         return "the service has to select it again (image, name, labels, network, published port)"
     if verdict.standing is Standing.STOPPING:

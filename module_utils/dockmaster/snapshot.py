@@ -93,6 +93,8 @@ def ask(
             answers[name] = answer.result()
         except SourceError as error:
             failed[name] = str(error)
+        except Exception as error:  # noqa: BLE001 (whatever a source does makes that source unreachable, and no other)
+            failed[name] = f"{name} gave no usable answer: {error!r}"
     if settings.docker_hosts and not lenient and not answers.keys() & settings.docker_hosts.keys():
         raise SourceError(f"{'; '.join(failed.values())}. Nothing was changed")
     if not settings.docker_hosts:
@@ -255,6 +257,12 @@ class Snapshot:
     def usable(self, service: Service) -> int:
         """How many servers of a service HAProxy finds usable, the operator's own included."""
         return sum(state.usable for state in self._states.get(service.proxy.backend_name, {}).values())
+
+    def operators_usable(self, service: Service) -> bool:
+        """Whether a server that the operator writes into the section himself is usable."""
+        theirs = servers_of_the_operator(service)
+        states = self._states.get(service.proxy.backend_name, {})
+        return any(state.usable for key, state in states.items() if key[1] in theirs)
 
     def _of_section(self, section: str) -> Iterator[Decided]:
         service = self.catalog.sections[section]

@@ -115,7 +115,7 @@ def standing_of(entry: Entry | None, stopping: Stopping | None, drain: Drain | N
     if entry is None:
         return Standing.GONE
     if entry.condition is Condition.PREVIOUS:
-        return Standing.GONE if healthy else Standing.HEALTHY
+        return Standing.GONE if healthy or drain else Standing.HEALTHY
     if entry.condition is Condition.STATIC:
         return Standing.LEFT if healthy and not entry.service.keep_default_servers else Standing.HEALTHY
     if drain:
@@ -200,6 +200,8 @@ def _left(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None:
         return Wanted.LEAVE, f"{_what(facts, standing)}, and HAProxy's check fails"
     if facts.service.healthy:
         return None
+    if facts.state and facts.state.admin == DRAIN:
+        return Wanted.LEAVE, f"{_what(facts, standing)}, and is on its way out"
     if facts.now < facts.entry.since + facts.drain_timeout:
         return None
     return Wanted.LEAVE, f"{_what(facts, standing)}, and nothing takes its place within {facts.drain_timeout:g} s"

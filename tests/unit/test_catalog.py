@@ -172,6 +172,14 @@ def test_events_say_what_is_paused_and_what_is_gone() -> None:
     assert catalog.listed("app1", answer(unhealthy=[endpoint(1, paused=True)]), NOW) == {}
 
 
+def test_what_has_left_is_not_of_the_service_again_for_being_paused() -> None:
+    catalog = catalog_of()
+    catalog.listed("app1", answer([ONE]), NOW)
+    catalog.listed("app1", answer(others=[ONE]), NOW + 1)
+    catalog.paused(("app1", ONE.container_id))
+    assert (catalog.entries[key(ONE)].condition, catalog.entries[key(ONE)].since) == (Condition.LEFT, NOW + 1)
+
+
 @pytest.mark.parametrize("how", ["event", "listing"])
 def test_where_the_service_keeps_its_last_ones_they_are_previous(how: str) -> None:
     catalog = catalog_of(settings_of("app1", use_previous_backends=True))
@@ -302,3 +310,14 @@ def test_what_is_told_as_changed_is_what_differs(before: dict[int, str], after: 
     changed = catalog.listed("app1", said(after), NOW + 1)
     differs = {one for one in old | catalog.entries if old.get(one) != catalog.entries.get(one)}
     assert {one for keys in changed.values() for one in keys} == differs
+
+
+def test_a_default_server_that_the_configuration_has_no_more_has_left() -> None:
+    before = settings_of("app1", default_servers=[SPARE]).services[0].default_servers
+    catalog = catalog_of(known=LastKnown({"web": before}))
+    catalog.listed("static", Answer({"web": []}), NOW)
+    assert conditions(catalog) == {"spare": Condition.LEFT}
+    catalog.listed("static", Answer({"web": []}), NOW + 5)
+    assert catalog.entries["web", "spare"].since == NOW
+    catalog.forget(("web", "spare"))
+    assert not catalog.entries

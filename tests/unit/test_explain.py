@@ -294,6 +294,9 @@ def test_a_server_that_is_gone_is_found_by_its_name(serving: Watched) -> None:
     found = one(serving, server.name)
     assert (found.wanted, found.steps[-1].rule, fact(found)) == ("remove", "gone", "no: no source lists it")
     assert status_of(serving, server.name) == LOOK
+    # HAProxy still has its name, and the service is well without it.
+    assert [one.container for one in explain.of(serving.settings, "web").servers] == ["web-2"]
+    assert status_of(serving, "web") == WELL
 
 
 def test_a_default_server_says_which_configuration_has_it(around: Watched, start_haproxy: Start) -> None:
@@ -311,6 +314,10 @@ def test_a_default_server_says_which_configuration_has_it(around: Watched, start
     found = one(around, "spare")
     assert (found.gets_traffic, found.wanted) == (False, "leave")
     assert found.reason == "it is a default server, and a better server is usable"
+    assert "while no container does" in found.to_change
+    # It stands by: the service is well without it.
+    assert [server.container for server in explain.of(around.settings, "web").servers] == ["web-1"]
+    assert status_of(around, "web") == WELL
 
 
 def test_a_service_without_servers_is_no_unknown_name(around: Watched, start_haproxy: Start) -> None:

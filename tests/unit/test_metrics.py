@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from dockmaster.report.metrics import PassMetrics, WatchMetrics
+from dockmaster.report.metrics import SyncMetrics, WatchMetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 HOSTS = ["one"]
@@ -36,23 +36,23 @@ def test_counters_read_back(tmp_path: Path) -> None:
 
 def test_each_sync_adds_to_the_counters_of_the_last_one(tmp_path: Path) -> None:
     for _ in range(3):
-        metrics = PassMetrics(tmp_path, HOSTS)
-        metrics.passes.labels("done").inc()
+        metrics = SyncMetrics(tmp_path, HOSTS)
+        metrics.runs.labels("done").inc()
         metrics.changes.labels("drained").inc(2)
         metrics.reloads.inc()
         metrics.save()
     read = values(tmp_path / "dockmaster_sync.prom")
-    assert read["sync_passes_total", ("done",)] == 3
+    assert read["sync_runs_total", ("done",)] == 3
     assert read["sync_changes_total", ("drained",)] == 6
     assert read["sync_reloads_total", ()] == 3
 
 
 def test_host_that_left_the_configuration_has_no_figure(tmp_path: Path) -> None:
-    metrics = PassMetrics(tmp_path, ["one", "gone"])
+    metrics = SyncMetrics(tmp_path, ["one", "gone"])
     for host in ("one", "gone"):
         metrics.last_answer.labels(host).set_to_current_time()
     metrics.save()
-    PassMetrics(tmp_path, HOSTS).save()
+    SyncMetrics(tmp_path, HOSTS).save()
     read = values(tmp_path / "dockmaster_sync.prom")
     assert [labels for name, labels in read if name.endswith("_last_answer_timestamp_seconds")] == [("one",)]
 
@@ -61,9 +61,9 @@ def test_host_that_left_the_configuration_has_no_figure(tmp_path: Path) -> None:
     "text",
     [
         "{{{",
-        "dockmaster_sync_passes_total",
-        'dockmaster_sync_passes_total{result="do',
-        'dockmaster_sync_passes_total{other="done"} 3\n',
+        "dockmaster_sync_runs_total",
+        'dockmaster_sync_runs_total{result="do',
+        'dockmaster_sync_runs_total{other="done"} 3\n',
         "dockmaster_sync_reloads_total many\n",
         "dockmaster_sync_reloads_total -3\n",
         "dockmaster_sync_reloads_total NaN\n",
@@ -73,15 +73,15 @@ def test_host_that_left_the_configuration_has_no_figure(tmp_path: Path) -> None:
 def test_damaged_file_starts_the_counters_again(tmp_path: Path, text: str) -> None:
     path = tmp_path / "dockmaster_sync.prom"
     path.write_bytes(text.encode("latin-1"))
-    metrics = PassMetrics(tmp_path, HOSTS)
-    metrics.passes.labels("done").inc()
+    metrics = SyncMetrics(tmp_path, HOSTS)
+    metrics.runs.labels("done").inc()
     metrics.save()
-    assert values(path)["sync_passes_total", ("done",)] == 1
+    assert values(path)["sync_runs_total", ("done",)] == 1
     assert values(path)["sync_reloads_total", ()] == 0
 
 
 def test_nothing_is_written_without_a_folder(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "none"):
-        metrics = PassMetrics(folder, HOSTS)
+        metrics = SyncMetrics(folder, HOSTS)
         metrics.save()
     assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from conftest import TEMPLATE
-from dockmaster import sync
+from dockmaster import drain, sync
+from dockmaster.drain import Target
 from dockmaster.haproxy.apply import RELOAD
 from dockmaster.haproxy.runtime import DRAIN, MAINT, READY
+from dockmaster.state import last_known
 from waiting import until
 from watching import Start, Watched
 
@@ -17,8 +21,11 @@ LINES = (
     "server 0123456789ab_8080 127.0.0.1:{port}",
     "server-template pool- 2-3 127.0.0.1:{port}",
     "server-template fedcba987654_ 2 127.0.0.1:{port}",
+    'server "0123456789ab_8081" 127.0.0.1:{port}',
+    'server-template "fedcba987654_" "8-9" 127.0.0.1:{port}',
 )
-THEIRS = {"mine", "0123456789ab_8080", "pool-2", "pool-3", "fedcba987654_1", "fedcba987654_2"}
+THEIRS = {"mine", "pool-2", "pool-3"}
+THEIRS |= {"0123456789ab_8080", "0123456789ab_8081", *(f"fedcba987654_{number}" for number in (1, 2, 8, 9))}
 """The servers of these lines: some are called as we call containers."""
 
 
@@ -135,6 +142,18 @@ def test_a_usable_one_of_theirs_is_a_better_server_than_an_unhealthy_container(
     assert around.told(1) == "drain"
 
 
+def test_a_usable_one_of_theirs_lets_the_last_container_be_drained(
+    around: Watched, start_haproxy: Start, template: str
+) -> None:
+    around.run(1)
+    around.first_pass()
+    start_haproxy()
+    around.up(1)
+    drain.drain(around.settings, template, Target.named("host", "localhost"))
+    assert around.told(1) == DRAIN
+    theirs_serve(around)
+
+
 # What somebody adds by hand
 
 
@@ -180,3 +199,53 @@ def test_a_server_that_is_called_as_ours_and_nobody_knows_leaves(
         synced(around)
     until(lambda: is_out(around, "aaaaaaaaaaaa_49153"))
     theirs_serve(around)
+
+
+# Default servers
+
+
+@pytest.fixture
+def with_spare(around: Watched) -> Callable[[], None]:
+    """The service has a default server beside the others; what is given back takes it out of the configuration."""
+    around.service["default_servers"] = [{"name": "spare", "host": "127.0.0.1", "port": around.web().port}]
+    around.service["keep_default_servers"] = True
+    around.write()
+
+    def without() -> None:
+        del around.service["default_servers"]
+        around.write()
+
+    return without
+
+
+def spare_is_told(around: Watched, admin: str) -> bool:
+    return told(around).get("spare", MAINT) == admin
+
+
+def test_a_default_server_that_is_taken_out_of_the_configuration_leaves_by_a_sync(
+    around: Watched, start_haproxy: Start, with_spare: Callable[[], None]
+) -> None:
+    around.run(1)
+    around.first_pass()
+    start_haproxy()
+    until(partial(spare_is_told, around, READY))
+    with_spare()
+    assert "spare" not in [endpoint.given_name for endpoint in synced(around).endpoints["web"]]
+    until(partial(spare_is_told, around, MAINT))
+    assert " spare " not in around.settings.haproxy.config_file_path.read_text()
+    until(lambda: synced(around).applied.action == "none")
+    known = last_known.load(around.settings.haproxy.state_file)
+    assert "spare" not in [endpoint.given_name for endpoint in known.endpoints["web"]]
+    theirs_serve(around)
+
+
+def test_a_default_server_that_is_taken_out_of_the_configuration_leaves_by_the_watcher(
+    around: Watched, start_haproxy: Start, with_spare: Callable[[], None]
+) -> None:
+    around.begin(start_haproxy, 1)
+    until(partial(spare_is_told, around, READY))
+    with_spare()
+    around.said("configuration=changed")
+    until(partial(spare_is_told, around, MAINT))
+    theirs_serve(around)
+    assert synced(around).applied.action in ("none", "write")

@@ -220,6 +220,7 @@ def test_after_a_sync_the_watcher_has_nothing_to_do(
     with taken(around, markers):
         """Everything is looked at once."""
     assert told(around, *WEBS) == (life.one, life.two)
+    assert not [line for line in around.log if "change=" in line and "service=web" in line]
 
 
 @pytest.mark.parametrize("life", LIVES.values(), ids=LIVES)
@@ -237,6 +238,7 @@ def test_a_watcher_that_begins_anew_has_nothing_to_do_either(
     with taken(around, markers):
         """Everything is looked at once."""
     assert told(around, *WEBS) == (life.one, life.two)
+    assert not [line for line in around.log if "change=" in line and "service=web" in line]
     nothing_to_do(around)
 
 

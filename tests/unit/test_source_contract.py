@@ -15,11 +15,12 @@ from dockmaster.catalog import Catalog
 from dockmaster.errors import SourceError
 from dockmaster.model.event import GONE
 from dockmaster.sources import table
-from dockmaster.sources.protocol import Answer, Heard, Listing, Message, Source, Unreachable
+from dockmaster.sources.protocol import Answer, Heard, Known, Listing, Message, Source, Unreachable
+from dockmaster.sources.static import Static
 from dockmaster.state.last_known import LastKnown
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated_sources import ROWS, Row, Simulated
+from simulated_sources import ROWS, DefaultServers, Row, Simulated
 from waiting import until
 
 TIMEOUT = 1
@@ -269,3 +270,16 @@ def test_all_sources_are_asked_together(row: Row, simulated: Simulated) -> None:
     found = snapshot.ask(simulated.settings, LastKnown(), TIMEOUT)
     assert ports_of(found.answers[row.source]) == {20001}
     assert not found.unreachable
+
+
+def test_one_that_breaks_is_unreachable_and_holds_up_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Static):
+        def ask(self, known: Known, timeout: int) -> Answer:
+            raise ZeroDivisionError(f"{known} {timeout}")
+
+    monkeypatch.setattr(table, "KINDS", {**table.KINDS, "broken": lambda _: {"broken": Broken(())}})
+    simulated = DefaultServers()
+    simulated.has([20001])
+    found = snapshot.ask(simulated.settings, LastKnown(), TIMEOUT)
+    assert "ZeroDivisionError" in found.unreachable["broken"]
+    assert ports_of(found.answers["static"]) == {20001}

@@ -158,6 +158,7 @@ LIFE = {
     "it is gone": Row(None, UP, ALONE, Wanted.REMOVE, "gone"),
     "it is gone, and was drained": Row(None, DRAINING, ONE_SERVES, Wanted.REMOVE, "gone", drain=BY_ADA),
     "it is gone, and the service keeps the last ones": Row(PREVIOUS, UP, ALONE, Wanted.SERVE, "healthy"),
+    "it is gone, would be kept, and is drained": Row(PREVIOUS, UP, ALONE, Wanted.REMOVE, "gone", drain=BY_ADA),
     "it was kept, and another is there again": Row(PREVIOUS, UP, ONE_STARTS, Wanted.REMOVE, "gone"),
     "a default server, and no container": Row(DEFAULT_SERVER, ABSENT, ALONE, Wanted.SERVE, "healthy"),
     "a default server, and a container starts": Row(DEFAULT_SERVER, UP, ONE_STARTS, Wanted.SERVE, "last"),
@@ -244,7 +245,7 @@ def test_the_same_facts_give_the_same_verdict_with_a_reason(one: Facts) -> None:
 
 @given(facts())
 def test_what_is_drained_or_gone_never_serves(one: Facts) -> None:
-    if one.entry is None or (one.drain and one.entry.condition is not Condition.PREVIOUS):
+    if one.entry is None or one.drain:
         assert decide(one).wanted is not Wanted.SERVE
 
 

@@ -75,7 +75,7 @@ class Applied:
         action: as of the plan.
         before: the file's text before, None where there was no file.
         after: and after.
-        backup: where the operator's own file was kept, if this pass did so.
+        backup: where the operator's own file was kept, if this sync did so.
         changes: of servers at run time.
         reason: why it had to be a reload, where servers alone have changed.
     """
@@ -241,12 +241,12 @@ def _change(runtime: Runtime, wanted: Wanted, todo: Sequence[Change], drain_time
         except RuntimeApiSilent:
             raise
         except RuntimeApiError:
-            # Somebody still holds it; the next pass tries again.
+            # Somebody still holds it; the next sync tries again.
             if change.kind != DELETED:
                 raise
             continue
         done.append(change)
-    # What has no request under way need not wait for the next pass.
+    # What has no request under way need not wait for the next sync.
     leaving = {change.server for change in todo if wanted.leaves(change.server)}
     for section in {section for section, _ in leaving}:
         for state in runtime.servers(section, leaving):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -93,7 +94,11 @@ def servers_of_the_operator(service: Service) -> frozenset[str]:
     """Names of the servers that the operator writes into ``listen`` or ``backend`` himself: they are his."""
     names: set[str] = set()
     for line in (*service.proxy.listen, *service.proxy.backend):
-        words = line.split()
+        try:
+            # HAProxy takes a name in quotes as well.
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            words = line.split()
         if words[:1] == ["server"] and len(words) > 1:
             names.add(words[1])
         elif words[:1] == ["server-template"] and len(words) > 2:

@@ -16,7 +16,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 
 class Metrics:
-    """What passes and the watcher both count.
+    """What syncs and the watcher both count.
 
     Args:
         writer: ``sync`` or ``watch``: each has a file of its own, and names of its own in it.
@@ -58,17 +58,15 @@ class WatchMetrics(Metrics):
         )
 
 
-class PassMetrics(Metrics):
-    """What passes count. A pass is a process of its own, so it goes on from where the file stops."""
+class SyncMetrics(Metrics):
+    """What syncs count. A sync is a process of its own, so it goes on from where the file stops."""
 
     def __init__(self, folder: Path | None, hosts: Collection[str]) -> None:
         super().__init__("sync", folder)
-        self.passes = Counter(
-            f"{self._prefix}_passes", "Passes, by how they ended.", ["result"], registry=self.registry
-        )
+        self.runs = Counter(f"{self._prefix}_runs", "Syncs, by how they ended.", ["result"], registry=self.registry)
         self.reloads = Counter(f"{self._prefix}_reloads", "Reloads of HAProxy.", registry=self.registry)
-        self.last_pass = Gauge(
-            f"{self._prefix}_last_pass_timestamp_seconds", "When the last pass ended well.", registry=self.registry
+        self.last_success = Gauge(
+            f"{self._prefix}_last_success_timestamp_seconds", "When the last sync ended well.", registry=self.registry
         )
         self._go_on(hosts)
 
@@ -83,13 +81,13 @@ class PassMetrics(Metrics):
             # A counter takes no negative number, and would never come back from one that is none.
             if not sample.value > 0:
                 continue
-            if sample.name.endswith("_last_pass_timestamp_seconds"):
-                self.last_pass.set(sample.value)
+            if sample.name.endswith("_last_success_timestamp_seconds"):
+                self.last_success.set(sample.value)
             elif sample.name.endswith("_last_answer_timestamp_seconds") and sample.labels.get("docker_host") in hosts:
                 self.last_answer.labels(sample.labels["docker_host"]).set(sample.value)
             elif sample.name.endswith("_changes_total") and "change" in sample.labels:
                 self.changes.labels(sample.labels["change"]).inc(sample.value)
-            elif sample.name.endswith("_passes_total") and "result" in sample.labels:
-                self.passes.labels(sample.labels["result"]).inc(sample.value)
+            elif sample.name.endswith("_runs_total") and "result" in sample.labels:
+                self.runs.labels(sample.labels["result"]).inc(sample.value)
             elif sample.name.endswith("_reloads_total"):
                 self.reloads.inc(sample.value)

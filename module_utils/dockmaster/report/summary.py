@@ -1,4 +1,4 @@
-"""What a pass did, in a line for people; and its difference."""
+"""What a sync did, in a line for people; and its difference."""
 
 from __future__ import annotations
 

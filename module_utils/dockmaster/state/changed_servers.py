@@ -1,4 +1,4 @@
-"""Which servers the watcher has changed lately: what a pass was told by Docker before that is older.
+"""Which servers the watcher has changed lately: what a sync was told by Docker before that is older.
 
 A line each, with the machine's monotonic clock, which all processes share and nobody sets.
 """
@@ -21,7 +21,7 @@ _LARGEST = 256 * 1024
 def add(folder: Path, server: Key) -> None:
     """Say that a server was changed now."""
     path = folder / FILE
-    # A disk that is full is no reason not to change servers: the watcher's next look puts right what a pass undoes.
+    # A disk that is full is no reason not to change servers: the watcher's next look puts right what a sync undoes.
     with suppress(OSError):
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{time.monotonic():.6f} {'/'.join(server)}\n")

@@ -1,4 +1,4 @@
-"""How the watcher asks for a pass by root, who alone writes haproxy.cfg: a file that a path unit waits for."""
+"""How the watcher asks for a sync by root, the only one to write haproxy.cfg: a file that a path unit waits for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RENEW = "renew"
 
 
 def request(folder: Path, *, renew: bool = False) -> None:
-    """Ask for a pass.
+    """Ask for a sync.
 
     Args:
         folder: the run directory.

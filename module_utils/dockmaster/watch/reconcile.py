@@ -66,8 +66,7 @@ class Reconciler:
 
     def changed(self, keys: Collection[Key], cause: Cause) -> None:
         """Decide for servers of which something has changed."""
-        for key in keys:
-            self._classify(key)
+        self.classify(keys)
         self._settle(keys, cause)
         for section in {section for section, _ in keys}:
             had_healthy = section in self._with_healthy
@@ -75,6 +74,12 @@ class Reconciler:
             turned = had_healthy != (section in self._with_healthy)
             if self._others[section] and (turned or self._none_is_usable(section)):
                 self.look_again(section, cause)
+
+    def classify(self, keys: Iterable[Key]) -> None:
+        """Take note of what is known of servers. Of several that change at once this comes first for all of them: what
+        is decided for one of them depends on the others."""
+        for key in keys:
+            self._classify(key)
 
     def look_again(self, section: str, cause: Cause) -> None:
         """Decide again for those servers of a section that depend on what else is usable."""
@@ -96,8 +101,7 @@ class Reconciler:
                     continue
                 if entry := left_over(self.catalog.sections[key[0]], state):
                     self.catalog.left_over(key, entry.endpoint)
-        for key in self.catalog.entries:
-            self._classify(key)
+        self.classify(self.catalog.entries)
         self._settle(list(self.catalog.entries), cause)
         for section in self.catalog.sections:
             self._note_healthy(section)

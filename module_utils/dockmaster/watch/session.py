@@ -277,7 +277,12 @@ class Session:
         first = source in self._reconciler.unheard
         self._heard_from(source)
         if listing.entries is not None:
-            self._take_entries(listing, self._sources[source].read(listing.entries, self._attributed(listing)))
+            try:
+                answer = self._sources[source].read(listing.entries, self._attributed(listing))
+            except Exception as error:  # noqa: BLE001 (whatever a source says makes that source unreachable, and no other)
+                self._take_silence(Unreachable(source, f"{source} gave no usable answer: {error!r}", repr(error)))
+            else:
+                self._take_entries(listing, answer)
         elif first:
             self._reconciler.changed(self._catalog.heard(source), Cause("resync"))
 
@@ -309,6 +314,7 @@ class Session:
                 ended = True
         if ended:
             self._stopping.save()
+        self._reconciler.classify(key for keys in changed.values() for key in keys)
         for container, keys in changed.items():
             led = events.get(container)
             cause = Cause(led.event.action, led.at) if led else Cause("resync")

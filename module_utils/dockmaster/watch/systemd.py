@@ -22,7 +22,7 @@ class Notifier:
         """Seconds after which it wants to be told again that the watcher is alive; None for never."""
 
     def ready(self) -> None:
-        """The watcher has done its first pass."""
+        """The watcher has looked at everything once."""
         self._say("READY=1")
 
     def alive(self) -> None:

@@ -163,7 +163,7 @@ def test_change_is_logged_and_counted(host: Host) -> None:
     within(10, lambda: "dockmaster_watch_event_to_applied_seconds_bucket" in figures(host, "watch"))
     assert 'dockmaster_watch_changes_total{change="added"}' in figures(host, "watch")
     assert "dockmaster_watch_source_last_answer_timestamp_seconds" in figures(host, "watch")
-    assert 'dockmaster_sync_passes_total{result="done"}' in figures(host, "sync")
+    assert 'dockmaster_sync_runs_total{result="done"}' in figures(host, "sync")
 
 
 def figures(host: Host, writer: str) -> str:
