@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .config.settings import Service, Settings
 from .haproxy.servers import Key, key_of
-from .model.endpoint import Endpoint
+from .model.endpoint import SHORT_ID, Endpoint
 from .sources.protocol import Answer
 from .sources.static import NAME as STATIC_SOURCE
 from .state.last_known import LastKnown
 from .state.stopping import ContainerKey
+
+_NAMED_AFTER = re.compile(r"([0-9a-f]{12})_[0-9]{1,5}\Z")
 
 
 class Condition(StrEnum):
@@ -37,8 +40,9 @@ class Entry:
         service: the service.
         endpoint: the endpoint.
         condition: what its source last said.
-        since: since when it is not of the service any more, by the monotonic clock; 0.0 if nobody knows.
+        since: since when it is not of the service any more, by the monotonic clock.
         remembered: whether only the file of what was last known says so: its source has not been heard yet.
+        left_over: whether only HAProxy knows it: it is not in the file, and is no endpoint to go back to.
     """
 
     service: Service
@@ -46,11 +50,7 @@ class Entry:
     condition: Condition
     since: float = 0.0
     remembered: bool = False
-
-    @property
-    def left_over(self) -> bool:
-        """Whether only HAProxy knows it: it is not in the file, and is not remembered."""
-        return self.condition is Condition.LEFT and not self.since
+    left_over: bool = False
 
     @property
     def container(self) -> ContainerKey:
@@ -73,6 +73,7 @@ class Catalog:
         self.entries: dict[Key, Entry] = {}
         self._keys: dict[ContainerKey, set[Key]] = {}
         self._containers: dict[str, set[str]] = {}
+        self._listed: dict[str, set[str]] = {}
         self._of_section: dict[str, set[Key]] = {section: set() for section in self.sections}
         self._hosts = frozenset(settings.docker_hosts)
         self._more = frozenset(more)
@@ -127,6 +128,11 @@ class Catalog:
                     found.setdefault(entry.service.name, set()).add(container)
         return found
 
+    def runs(self, name: str) -> bool:
+        """Whether a source lists the container that a server is named after, whatever it serves."""
+        found = _NAMED_AFTER.search(name)
+        return found is not None and any(found[1] in listed for listed in self._listed.values())
+
     # What sources say
 
     def listed(
@@ -144,6 +150,12 @@ class Catalog:
         Returns:
             The servers that have changed, by container.
         """
+        listed = {one[:SHORT_ID] for one in answer.names}
+        if ids is None:
+            self._listed[source] = listed
+        else:
+            self._listed.setdefault(source, set()).difference_update(one[:SHORT_ID] for one in ids)
+            self._listed[source] |= listed
         found = self._found(source, answer)
         scope = set(ids) if ids is not None else {*self._containers.get(source, ()), *found}
         changed: dict[str, set[Key]] = {}
@@ -205,6 +217,7 @@ class Catalog:
 
     def gone(self, container: ContainerKey) -> frozenset[Key]:
         """A container runs no more; returns the servers that it was."""
+        self._listed.get(container[0], set()).discard(container[1][:SHORT_ID])
         keys = self.keys(container)
         stay = {
             key: replace(self.entries[key], condition=Condition.PREVIOUS)
@@ -222,9 +235,9 @@ class Catalog:
                 self.entries[key] = replace(self.entries[key], condition=Condition.PAUSED)
         return keys
 
-    def left_over(self, key: Key, endpoint: Endpoint) -> None:
+    def add_left_over(self, key: Key, entry: Entry) -> None:
         """HAProxy has a server of ours that no source knows."""
-        self._add(key, Entry(self.sections[key[0]], endpoint, Condition.LEFT))
+        self._add(key, entry)
 
     def forget(self, key: Key) -> None:
         """A server is out, and its endpoint does not come back."""

@@ -156,7 +156,7 @@ def drain(settings: Settings, template: str, target: Target, *, wait: float = 0,
         one = _named(snapshot, target)
         after = before if one in before else Drains((*before, one))
         if after is not before:
-            _refuse_the_last(snapshot.with_drains(after), one)
+            _refuse_the_last(snapshot.with_drains(after), one, snapshot)
             if not check_mode:
                 _apply(settings, template, snapshot, one, before, after)
     words = "was drained already" if after is before else "would be drained" if check_mode else "is drained"
@@ -279,7 +279,7 @@ def _apply(settings: Settings, template: str, snapshot: Snapshot, one: Drain, be
     with _undone(settings, before):
         sync.run(settings, template, unreachable=unreachable)
         try:
-            _refuse_the_last(Snapshot.taken(settings, lenient=True, unreachable=unreachable), one)
+            _refuse_the_last(Snapshot.taken(settings, lenient=True, unreachable=unreachable), one, snapshot)
         except NotDrained:
             # Others have become unusable at the same moment: everything is as it was before.
             drains_file.save(path, before)
@@ -287,8 +287,14 @@ def _apply(settings: Settings, template: str, snapshot: Snapshot, one: Drain, be
             raise
 
 
-def _refuse_the_last(snapshot: Snapshot, one: Drain) -> None:
-    """Raise NotDrained if a service has no usable server without those of a drain."""
+def _refuse_the_last(snapshot: Snapshot, one: Drain, before: Snapshot) -> None:
+    """Raise NotDrained if a service has no usable server without those of a drain.
+
+    Args:
+        snapshot: what is so with the drain.
+        one: the drain.
+        before: what was so without it.
+    """
     last: list[Decided] = []
     for service in snapshot.settings.services:
         decided = snapshot.of_service(service)
@@ -298,7 +304,9 @@ def _refuse_the_last(snapshot: Snapshot, one: Drain) -> None:
             if each.facts.drain == one and each.entry and each.entry.condition is Condition.HEALTHY
         ]
         if not snapshot.operators_usable(service) and not any(_serves(each, snapshot) for each in decided):
-            last += [each for each in drained if _could_serve(each, snapshot)]
+            # What serves now may be an older server that stays only for those that are to be drained.
+            served = any(_serves(each, before) for each in before.of_service(service))
+            last += [each for each in drained if _could_serve(each, snapshot)] or (drained if served else [])
     if last:
         names = [f"{'/'.join(each.key)} ({_container(each)})" for each in last]
         raise NotDrained(

@@ -51,7 +51,7 @@ class Explanation:
         docker_host: where its container runs.
         container: the container's name.
         gets_traffic: whether HAProxy sends it new requests now.
-        wanted: ``serve``, ``drain``, ``leave`` or ``remove``.
+        wanted: ``serve``, ``drain`` or ``leave``.
         reason: why that is wanted.
         steps: the rules up to the one that decided.
         haproxy: what HAProxy says.

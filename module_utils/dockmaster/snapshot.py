@@ -269,18 +269,22 @@ class Snapshot:
         theirs = servers_of_the_operator(service)
         states = {key: one for key, one in self._states.get(section, {}).items() if key[1] not in theirs}
         entries = {key: self.catalog.entries[key] for key in self.catalog.of_section(section)}
+        gone = []
         for key in states.keys() - entries.keys():
-            if self._is_left_over(service, key) and (entry := left_over(service, states[key])):
+            if not (is_named_by_us(key[1]) or key in self._before):
+                continue
+            if states[key].admin != MAINT and self._may_be_known(service, key):
+                continue
+            since = min(self.known.left.get(service.name, {}).get(key[1], self.now), self.now)
+            runs = states[key].admin != MAINT and self.catalog.runs(key[1])
+            if runs and (entry := left_over(service, states[key], since)):
                 entries[key] = entry
+            else:
+                gone.append(key)
         about = {key: self._about(entry) for key, entry in entries.items()}
         healthy = sum(is_plain(entries[key], *what) for key, what in about.items())
         standings = {key: standing_of(entry, *about[key], healthy) for key, entry in entries.items()}
         facts = ServiceFacts(healthy, self._best(section, standings, theirs))
-        gone = [
-            key
-            for key, state in states.items()
-            if key not in entries and state.admin == MAINT and (is_named_by_us(key[1]) or key in self._before)
-        ]
         for key in sorted((*entries, *gone)):
             entry, state = entries.get(key), states.get(key)
             stops, drain = about.get(key, (None, None))
@@ -302,16 +306,14 @@ class Snapshot:
         own = ((Standing.HEALTHY, states[key]) for key in states if key[1] in theirs)
         return best_of([*((standing, states.get(key)) for key, standing in standings.items()), *own])
 
-    def _is_left_over(self, service: Service, key: Key) -> bool:
-        """Whether HAProxy has a server of ours that no source knows, though those were asked that might."""
-        if not is_named_by_us(key[1]) or self._states[key[0]][key].admin == MAINT:
-            return False
+    def _may_be_known(self, service: Service, key: Key) -> bool:
+        """Whether a source that cannot tell now may know a server that no other one does."""
         if any(f"{short}_" in key[1] for short in self._unclear):
-            return False
+            return True
         silent = self.found.unreachable
         if service.named_with_host:
-            return not any(key[1].startswith(f"{host}_") for host in silent)
-        return not any(host.name in silent for host in service.discovery.servers)
+            return any(key[1].startswith(f"{host}_") for host in silent)
+        return any(host.name in silent for host in service.discovery.servers)
 
     @cached_property
     def _states(self) -> dict[str, dict[Key, ServerState]]:
@@ -345,7 +347,8 @@ class Snapshot:
     @property
     def last_usable(self) -> list[Decided]:
         """Servers that go on serving only because no better one is usable."""
-        return [one for one in self.decided.values() if one.verdict.waits and one.verdict.standing is not Standing.LEFT]
+        may_end = (Standing.UNHEALTHY, Standing.STOPPING)
+        return [one for one in self.decided.values() if one.verdict.waits and one.verdict.standing in may_end]
 
     def to_remember(self, answered: Mapping[str, float]) -> LastKnown:
         """What is known from now on.
@@ -357,13 +360,15 @@ class Snapshot:
         left: dict[str, dict[str, float]] = {}
         for one in self.decided.values():
             entry, state = one.entry, one.facts.state
-            if entry is None or entry.left_over or one.verdict.wanted is Wanted.REMOVE:
+            if entry is None or one.verdict.standing is Standing.GONE:
                 continue
             serves = one.verdict.wanted is Wanted.SERVE
             if entry.condition is Condition.LEFT:
                 if not serves and (state is None or state.admin == MAINT):
                     continue
                 left.setdefault(one.service.name, {})[one.key[1]] = entry.since
+                if entry.left_over:
+                    continue
             elif not serves and not (one.facts.served or one.key in self._before):
                 # It has never served, so it is no endpoint that one would go back to.
                 continue
@@ -372,9 +377,10 @@ class Snapshot:
         return LastKnown(endpoints, left, selections, answered)
 
 
-def left_over(service: Service, state: ServerState) -> Entry | None:
+def left_over(service: Service, state: ServerState, since: float) -> Entry | None:
     """A server that HAProxy has, and that no source knows, as an endpoint that has left its service."""
     try:
-        return Entry(service, Endpoint("", "", state.host, state.port, given_name=state.name), Condition.LEFT)
+        endpoint = Endpoint("", "", state.host, state.port, given_name=state.name)
+        return Entry(service, endpoint, Condition.LEFT, since, left_over=True)
     except ValueError:
         return None

@@ -33,7 +33,7 @@ class ServerRow:
         state: ``healthy``, ``unhealthy`` (or paused), ``stopping``, ``drained`` by the operator, ``static`` (a default
             server), ``left`` (it runs, and is not of the service any more), ``gone``, or ``unreachable`` if its Docker
             host does not answer.
-        wanted: ``serve``, ``drain``, ``leave`` or ``remove``.
+        wanted: ``serve``, ``drain`` or ``leave``.
         reason: why that is wanted.
         haproxy: HAProxy's word; ``absent`` if it has no such server, ``unknown`` if it cannot be asked.
         weight: in force.

@@ -26,8 +26,6 @@ class Wanted(StrEnum):
     """It gets no new requests; those under way finish. It may serve again."""
     LEAVE = "leave"
     """The same, and then it is removed."""
-    REMOVE = "remove"
-    """It is taken out at once."""
 
 
 class Standing(IntEnum):
@@ -152,10 +150,13 @@ class Rule:
     apply: Callable[[Facts, Standing], tuple[Wanted, str] | None]
 
 
-def _gone(_: Facts, standing: Standing) -> tuple[Wanted, str] | None:
+def _gone(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None:
     if standing is not Standing.GONE:
         return None
-    return Wanted.REMOVE, "no source lists it any more"
+    replaced = facts.service.best is not None and facts.service.best < standing
+    if facts.service.healthy and not replaced and facts.state and facts.state.usable:
+        return Wanted.SERVE, "no source lists it any more, and none of those in its place is usable yet"
+    return Wanted.LEAVE, "no source lists it any more"
 
 
 def _drained(facts: Facts, standing: Standing) -> tuple[Wanted, str] | None:

@@ -34,6 +34,7 @@ class Promises:
     def __init__(self, world: World) -> None:
         self._world = world
         self._usable: set[Key] = set()
+        self._half_added: set[str] = set()
         self._disturbed_at = world.clock()
         self._at_cut: dict[str, dict[str, Container]] = {}
         self._structure = ""
@@ -98,6 +99,9 @@ class Promises:
         self._usable = truth.usable(self._world)
 
     def _after_command(self, line: str, answer: str) -> None:
+        if line.startswith("add server ") and answer.strip() not in ("", "New server registered."):
+            # Refused in part: it may seem usable, and is not meant to be yet.
+            self._half_added.add(line.split()[2])
         lost = self._usable - truth.usable(self._world)
         for key in sorted(lost):
             if not any(f"{'/'.join(key)} state {told}" in line for told in ("drain", "maint")):
@@ -109,7 +113,7 @@ class Promises:
     def _may_be_the_last(self, key: Key, line: str) -> None:
         """The last usable server may only be taken out if it is gone, moved, drained by the operator or long left."""
         found = truth.container_of(self._world, key)
-        if found is None and truth.is_a_container(key):
+        if (found is None and truth.is_a_container(key)) or "/".join(key) in self._half_added:
             return
         if " addr " in line or (found and found[0].ended.get(found[1].id, 0.0) > self._world.clock() - TOLD):
             return
@@ -206,7 +210,7 @@ class Promises:
 
 def _shown(verdict: Verdict | None) -> tuple[str, str] | None:
     """What is wanted and why; what is out and gone is of no interest."""
-    if verdict is None or verdict.wanted in (Wanted.REMOVE, Wanted.LEAVE):
+    if verdict is None or verdict.wanted is Wanted.LEAVE:
         return None
     return verdict.wanted.value, verdict.reason
 

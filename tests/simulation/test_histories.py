@@ -24,7 +24,7 @@ SETTINGS = hypothesis.settings(
 
 def test_promises_hold_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:
     began = time.monotonic()
-    run_state_machine_as_test(Histories, settings=SETTINGS)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Histories, settings=SETTINGS)
     minutes = (time.monotonic() - began) / 60
     with capsys.disabled():
         print(f"\n{counted['histories']} histories, {counted['steps']} steps in {60 * minutes:.0f} s")

@@ -19,7 +19,7 @@ from typing import Any, Self
 from unittest.mock import patch
 
 import jinja2
-from dockmaster import snapshot, sync
+from dockmaster import drain, snapshot, sync
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import DockerHost, Settings
 from dockmaster.errors import (
@@ -342,7 +342,7 @@ class World:
 
     # Syncs
 
-    def sync(self, find: sync.Find | None = None, **options: Any) -> sync.Report | None:
+    def sync(self, find: snapshot.Find | None = None, **options: Any) -> sync.Report | None:
         """A sync; returns what it did, or None if it failed."""
         self.error = None
         haproxy = self.haproxy
@@ -363,21 +363,21 @@ class World:
             happens()
 
     def drain(self, host: str, container: str = "") -> None:
-        """The operator drains something, as the file says it."""
-        self._mark([*self.drains, Drain(host, container, "root", _EPOCH + self.clock())])
+        """The operator drains something; what would leave a service without a usable server is not drained."""
+        self._change_drains(drain.drain, host, container)
 
-    def make_ready(self, mark: Drain) -> None:
-        """The operator has it back."""
-        self._mark([one for one in self.drains if one != mark])
+    def make_ready(self, one: Drain) -> None:
+        """The operator makes something ready."""
+        self._change_drains(drain.ready, one.docker_host, one.container)
+
+    def _change_drains(self, change: Callable[..., object], host: str, container: str) -> None:
+        with suppress(DockmasterError):
+            change(self.settings, self._template, drain.Target(host, container))
 
     @property
     def drains(self) -> Drains:
         """What is drained."""
         return drains.load(drains.file_of(self.settings.haproxy))
-
-    def _mark(self, marks: Sequence[Drain]) -> None:
-        drains.save(drains.file_of(self.settings.haproxy), marks)
-        self.sync()
 
     # Time
 

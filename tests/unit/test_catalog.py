@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from dockmaster.catalog import Catalog, Condition, endpoints_by_service
+from dockmaster.catalog import Catalog, Condition, Entry, endpoints_by_service
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import Settings
 from dockmaster.haproxy.servers import Key, key_of
@@ -246,7 +246,7 @@ def test_a_server_that_nobody_knows_has_left_until_it_is_forgotten() -> None:
     catalog = catalog_of()
     catalog.listed("app1", answer([TWO]), NOW)
     unknown = Endpoint("", "", "127.0.0.1", 20001, given_name=key(ONE)[1])
-    catalog.left_over(key(ONE), unknown)
+    catalog.add_left_over(key(ONE), Entry(catalog.sections[key(ONE)[0]], unknown, Condition.LEFT, 1.0, left_over=True))
     assert catalog.entries[key(ONE)].left_over
     assert set(catalog.of_section("web")) == {key(ONE), key(TWO)}
     catalog.forget(key(ONE))

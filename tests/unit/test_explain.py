@@ -292,7 +292,7 @@ def test_a_server_that_is_gone_is_found_by_its_name(serving: Watched) -> None:
     serving.gone(1)
     serving.sync()
     found = one(serving, server.name)
-    assert (found.wanted, found.steps[-1].rule, fact(found)) == ("remove", "gone", "no: no source lists it")
+    assert (found.wanted, found.steps[-1].rule, fact(found)) == ("leave", "gone", "no: no source lists it")
     assert status_of(serving, server.name) == LOOK
     # HAProxy still has its name, and the service is well without it.
     assert [one.container for one in explain.of(serving.settings, "web").servers] == ["web-2"]

@@ -155,11 +155,12 @@ LIFE = {
     "it is drained and unhealthy": Row(UNHEALTHY, UP, ALONE, Wanted.DRAIN, "drained", drain=BY_ADA),
     "it is drained, and stops": Row(HEALTHY, UP, ALONE, Wanted.DRAIN, "drained", TOLD, BY_ADA),
     "it is drained, and leaves": Row(JUST_LEFT, UP, ALONE, Wanted.LEAVE, "drained", drain=BY_ADA),
-    "it is gone": Row(None, UP, ALONE, Wanted.REMOVE, "gone"),
-    "it is gone, and was drained": Row(None, DRAINING, ONE_SERVES, Wanted.REMOVE, "gone", drain=BY_ADA),
+    "it is gone": Row(None, UP, ALONE, Wanted.LEAVE, "gone"),
+    "it is gone, and the one in its place starts": Row(None, UP, ONE_STARTS, Wanted.SERVE, "gone"),
+    "it is gone, and was drained": Row(None, DRAINING, ONE_SERVES, Wanted.LEAVE, "gone", drain=BY_ADA),
     "it is gone, and the service keeps the last ones": Row(PREVIOUS, UP, ALONE, Wanted.SERVE, "healthy"),
-    "it is gone, would be kept, and is drained": Row(PREVIOUS, UP, ALONE, Wanted.REMOVE, "gone", drain=BY_ADA),
-    "it was kept, and another is there again": Row(PREVIOUS, UP, ONE_STARTS, Wanted.REMOVE, "gone"),
+    "it is gone, would be kept, and is drained": Row(PREVIOUS, UP, ALONE, Wanted.LEAVE, "gone", drain=BY_ADA),
+    "it was kept, and another is there again": Row(PREVIOUS, UP, ONE_STARTS, Wanted.SERVE, "gone"),
     "a default server, and no container": Row(DEFAULT_SERVER, ABSENT, ALONE, Wanted.SERVE, "healthy"),
     "a default server, and a container starts": Row(DEFAULT_SERVER, UP, ONE_STARTS, Wanted.SERVE, "last"),
     "a default server, and a container serves": Row(DEFAULT_SERVER, UP, ONE_SERVES, Wanted.LEAVE, "better"),
@@ -191,7 +192,7 @@ def test_a_reason_says_what_an_operator_asks_for() -> None:
 @pytest.mark.parametrize("row", LIFE.values(), ids=LIFE)
 def test_a_verdict_waits_only_for_what_is_better(row: Row) -> None:
     verdict = decide(row.facts)
-    assert verdict.waits == (row.wanted is Wanted.SERVE and row.rule == "last")
+    assert verdict.waits == (row.wanted is Wanted.SERVE and row.rule in ("last", "gone"))
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,12 @@ def test_the_same_facts_give_the_same_verdict_with_a_reason(one: Facts) -> None:
 
 
 @given(facts())
-def test_what_is_drained_or_gone_never_serves(one: Facts) -> None:
+def test_what_is_drained_never_serves_and_what_is_gone_only_until_it_is_replaced(one: Facts) -> None:
     if one.entry is None or one.drain:
-        assert decide(one).wanted is not Wanted.SERVE
+        verdict = decide(one)
+        replaced = one.service.best is not None and one.service.best < Standing.GONE
+        until_then = one.service.healthy and not replaced and one.state and one.state.usable
+        assert verdict.wanted is not Wanted.SERVE or (verdict.standing is Standing.GONE and until_then)
 
 
 @given(facts())

@@ -176,3 +176,17 @@ def test_one_sync_is_requested_soon_after_several_changes(watching: Watched, tim
     watching.sync()
     text = watching.settings.haproxy.config_file_path.read_text()
     assert text.count("    server ") == 2 + times
+
+
+def test_default_server_that_was_out_for_long_serves_again(around: Watched, start_haproxy: Start) -> None:
+    last = around.web()
+    around.service["default_servers"] = [{"name": "last", "host": "127.0.0.1", "port": last.port}]
+    around.plain["watch"]["resync_interval"] = 1
+    around.begin(start_haproxy, 1)
+    listed = len(around.api.streams)
+    # Everything was looked at more than once meanwhile.
+    until(lambda: len(around.api.streams) > listed + 1)
+    around.gone(1)
+    around.event(1, "die")
+    until(lambda: [one.name for one in around.runtime.servers() if one.usable] == ["last"])
+    assert around.ask() == 200

@@ -33,7 +33,7 @@ class Wanted:
         text: the whole file.
         structure: the digest in it, of all but the servers.
         servers: those that it has: they are to serve.
-        wanted: what is wanted of each server of ours, ``serve``, ``drain``, ``leave`` or ``remove``; HAProxy's other
+        wanted: what is wanted of each server of ours, ``serve``, ``drain`` or ``leave``; HAProxy's other
             servers are left alone.
         spared: servers that the watcher has changed since Docker was asked: they stay as they are.
     """
@@ -46,7 +46,7 @@ class Wanted:
 
     def leaves(self, key: Key) -> bool:
         """Whether a server is on its way out, or out."""
-        return self.wanted.get(key) in ("leave", "remove")
+        return self.wanted.get(key) == "leave"
 
 
 @dataclass(frozen=True)

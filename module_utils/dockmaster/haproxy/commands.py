@@ -72,8 +72,10 @@ def ready(server: Server, state: ServerState) -> Change | None:
         return Change(READIED, server.key, (f"set server {server.path} state ready",))
     host, _, port = _dialled(server).rpartition(":")
     commands = (f"set server {server.path} addr {host.strip('[]')} port {port}",) if moved else ()
-    last = _ready_once_checked(server) if server.checked else (f"set server {server.path} state ready",)
-    return Change(READIED, server.key, (*commands, *last))
+    if not server.checked:
+        return Change(READIED, server.key, (*commands, f"set server {server.path} state ready"))
+    # Its checks may be off still: of adding it, HAProxy may have refused a part.
+    return Change(READIED, server.key, (*commands, f"enable health {server.path}", *_ready_once_checked(server)))
 
 
 def drain(key: Key) -> Change:

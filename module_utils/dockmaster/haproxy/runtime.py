@@ -33,6 +33,9 @@ _DONE = re.compile(
 )
 """What a command that changes a server answers when it is done."""
 
+THERE_ALREADY = "Already exists"
+"""What it answers, among others, to ``add server`` if there is one of that name."""
+
 NO_SUCH_SERVER = "No such server"
 """What it answers, among others, where there is none."""
 

@@ -56,6 +56,7 @@ class Reconciler:
         self._theirs = {name: servers_of_the_operator(service) for name, service in catalog.sections.items()}
         self._others: dict[str, set[Key]] = {section: set() for section in catalog.sections}
         self._with_healthy: set[str] = set()
+        self._gone: set[Key] = set()
         self._verdicts: dict[Key, Verdict] = {}
         self.unheard = set(settings.docker_hosts)
         """Sources that have neither answered nor failed to: nothing is known of what they last said."""
@@ -65,9 +66,9 @@ class Reconciler:
     # What happened
 
     def changed(self, keys: Collection[Key], cause: Cause) -> None:
-        """Decide for servers of which something has changed."""
+        """Decide for servers of which something has changed; those that no source knows any more are dead."""
         self.classify(keys)
-        self._settle(keys, cause)
+        self._settle(keys, cause, dead=True)
         for section in {section for section, _ in keys}:
             had_healthy = section in self._with_healthy
             self._note_healthy(section)
@@ -97,12 +98,15 @@ class Reconciler:
         self._verdicts.clear()
         if not self.unheard:
             for key, state in running.servers.items():
-                if key in self.catalog.entries or not self._is_left_over(key) or state.admin == MAINT:
+                if key in self.catalog.entries or state.admin == MAINT or not self._is_left_over(key):
                     continue
-                if entry := left_over(self.catalog.sections[key[0]], state):
-                    self.catalog.left_over(key, entry.endpoint)
+                entry = left_over(self.catalog.sections[key[0]], state, self._clock())
+                if entry and self.catalog.runs(key[1]):
+                    self.catalog.add_left_over(key, entry)
+                else:
+                    self._gone.add(key)
         self.classify(self.catalog.entries)
-        self._settle(list(self.catalog.entries), cause)
+        self._settle([*self.catalog.entries, *self._gone], cause)
         for section in self.catalog.sections:
             self._note_healthy(section)
 
@@ -124,7 +128,9 @@ class Reconciler:
         """Whether a server is on its way out, or out."""
         verdict = self._verdicts.get(key)
         if verdict is not None:
-            return verdict.wanted in (Wanted.LEAVE, Wanted.REMOVE)
+            return verdict.wanted is Wanted.LEAVE
+        if key in self._gone:
+            return True
         return (
             key not in self.catalog.entries
             and key[0] in self.catalog.sections
@@ -136,13 +142,19 @@ class Reconciler:
 
     def forget_those_out(self) -> None:
         """What left its service and is out is of no interest any more."""
+        self._gone = {key for key in self._gone if not self._is_out(key)}
         for key, verdict in list(self._verdicts.items()):
-            state = self._servers.state(key)
-            is_out = state is None or (state.admin == MAINT and not self._servers.deletes)
-            if is_out and verdict.wanted in (Wanted.LEAVE, Wanted.REMOVE):
+            if self.catalog.entries[key].condition is Condition.STATIC:
+                # It serves again when no container does.
+                continue
+            if self._is_out(key) and verdict.wanted is Wanted.LEAVE:
                 self.catalog.forget(key)
                 self._others[key[0]].discard(key)
                 del self._verdicts[key]
+
+    def _is_out(self, key: Key) -> bool:
+        state = self._servers.state(key)
+        return state is None or (state.admin == MAINT and not self._servers.deletes)
 
     @property
     def waiting(self) -> set[str]:
@@ -212,14 +224,14 @@ class Reconciler:
     def _healthy(self, section: str) -> int:
         return len(self.catalog.of_section(section)) - len(self._others[section])
 
-    def _settle(self, keys: Iterable[Key], cause: Cause) -> None:
+    def _settle(self, keys: Iterable[Key], cause: Cause, *, dead: bool = False) -> None:
         """Make servers as is wanted of them: those that begin to serve come first."""
         if not self._servers.worker:
             return
         best: dict[str, Standing | None] = {}
         for key in sorted(keys, key=lambda key: (key in self._others[key[0]] or key not in self.catalog.entries, key)):
             with self._one_at_a_time():
-                self._settle_one(key, cause, best)
+                self._settle_one(key, cause, best, dead)
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
@@ -231,11 +243,13 @@ class Reconciler:
         except RuntimeApiError as error:
             self._failed(error)
 
-    def _settle_one(self, key: Key, cause: Cause, best: dict[str, Standing | None]) -> None:
+    def _settle_one(self, key: Key, cause: Cause, best: dict[str, Standing | None], dead: bool) -> None:
         entry = self.catalog.entries.get(key)
         if entry is None:
-            self._servers.change(key, "remove", cause)
+            self._gone.add(key)
+            self._servers.change(key, "remove" if dead else "leave", cause)
             return
+        self._gone.discard(key)
         if entry.remembered or (entry.condition is Condition.STATIC and self.unheard):
             # What its source says, or those that it stands in for, has not been heard yet.
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import RuntimeApiError, RuntimeApiSilent
 from ..haproxy.commands import DRAINED, REMOVED, Change, add, delete, ready, remove, step
-from ..haproxy.runtime import DRAIN, MAINT, NO_SUCH_SERVER, READY, Running, Runtime, ServerState
+from ..haproxy.runtime import DRAIN, MAINT, NO_SUCH_SERVER, READY, THERE_ALREADY, Running, Runtime, ServerState
 from ..haproxy.servers import Key, Server
 
 STAYS_DOWN = 10
@@ -129,12 +129,16 @@ class HAProxyServers:
             self._carry_out(add(server, self._first_check_of_one_more()), cause)
         except RuntimeApiSilent:
             raise
-        except RuntimeApiError:
-            # A sync may have been quicker.
+        except RuntimeApiError as error:
             there = self._runtime.servers(server.section, {server.key})
             if not there:
                 raise
             self._servers[server.key] = there[0]
+            if THERE_ALREADY not in str(error):
+                # It is there, and HAProxy refused what follows: it may be unchecked, so it must not serve.
+                self.change(server.key, "remove", cause)
+                raise
+            # A sync was quicker.
             self.serve(server, cause)
             return
         self._new[server.key] = server
