@@ -5,7 +5,7 @@ export LC_ALL := C.UTF-8
 export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: up down check test bench
+.PHONY: up down check test bench simulate
 .DELETE_ON_ERROR:
 
 up: .venv/runtime
@@ -18,7 +18,11 @@ check: .venv/development
 	.venv/bin/python tests/stages.py lint unit
 
 test: .venv/development .cache/bench/plots/installed
-	.venv/bin/python tests/stages.py molecule-default molecule-cluster molecule-used molecule-sysv lint unit bench-smoke
+	.venv/bin/python tests/stages.py molecule-default molecule-cluster molecule-used molecule-sysv lint unit simulation bench-smoke
+
+# make simulate SECONDS=600 goes on for ten minutes, with other histories each time.
+simulate: .venv/development
+	SIMULATE_SECONDS=$(or $(SECONDS),60) .venv/bin/python -m pytest tests/simulation
 
 molecule-%: .venv/development
 	.venv/bin/python tests/stages.py $@

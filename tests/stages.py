@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Stages spend much time waiting, so two run in parallel, except for measurements.
 AT_ONCE = 2
 ALONE = {"bench", "bench-smoke"}
-WITHOUT_ENGINE = {"lint", "unit"}
+WITHOUT_ENGINE = {"lint", "unit", "simulation"}
 LABEL: dict[str, str | list[str] | bool] = {"label": "dockmaster.test"}
 BASE = ".config/molecule/config.yml"
 ENGINE_SECONDS = 60
@@ -52,6 +52,7 @@ COMMANDS = {
         "mypy",
     ],
     "unit": ["pytest -n 2 tests/unit"],
+    "simulation": ["python -m pytest tests/simulation"],
     **{
         f"molecule-{file.parent.name}": [f"molecule --base-config {BASE} test --scenario-name {file.parent.name}"]
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))

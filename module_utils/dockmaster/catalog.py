@@ -96,6 +96,8 @@ class Catalog:
                 entry = Entry(service, endpoint, Condition.LEFT, since)
             elif key[1] in left or (self._hosts and endpoint.docker_host not in hosts):
                 entry = Entry(service, endpoint, Condition.LEFT, since)
+                # Nobody asks its Docker host any more: it is taken to run on.
+                self._listed.setdefault(endpoint.docker_host, set()).add(endpoint.container_id[:SHORT_ID])
             elif not self._hosts and service.default_servers:
                 # Nobody is asked for it any more.
                 continue

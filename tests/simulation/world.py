@@ -199,8 +199,8 @@ class World:
         self.latency = 0.0
         self.refuses_reloads = False
         self.expects_reload = False
-        self.before_command: Callable[[str], None] = lambda line: None
-        self.after_command: Callable[[str, str], None] = lambda line, answer: None
+        self.before_command: Callable[[str], None] = lambda _line: None
+        self.after_command: Callable[[str, str], None] = lambda _line, _answer: None
         self.after_sync: Callable[[], None] = lambda: None
         self.kill_after: int | None = None
         self.while_asked: Callable[[], None] | None = None
