@@ -142,7 +142,7 @@ rejected:
   returned: success
   type: list
   elements: dict
-unreachable:
+unreachable_sources:
   description: The Docker hosts that did not answer, by name, each with the reason.
   returned: success
   type: dict
@@ -219,7 +219,7 @@ def main() -> None:
             changed=True,
             action="write",
             message="would write haproxy.cfg",
-            **{key: {} for key in ("endpoints", "unreachable")},
+            **{key: {} for key in ("endpoints", "unreachable_sources")},
             **{key: [] for key in ("changes", "last_usable", "rejected", "not_usable", "notes")},
             reload_reason="",
         )

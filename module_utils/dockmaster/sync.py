@@ -63,7 +63,7 @@ class Report:
             "last_usable": list(self.last_usable),
             "endpoints": {name: [one.as_dict() for one in found] for name, found in self.endpoints.items()},
             "rejected": [rejection.as_dict() for rejection in self.rejected],
-            "unreachable": dict(self.unreachable),
+            "unreachable_sources": dict(self.unreachable),
             "notes": list(self.notes),
             "backup_file": str(self.applied.backup) if self.applied.backup else None,
         }

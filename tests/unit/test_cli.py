@@ -61,7 +61,7 @@ def test_check_and_diff_show_the_change_without_making_it(run: Run, config: Path
 def test_json_output_says_what_was_done(run: Run, config: Path) -> None:
     done = run("sync", "--config", config, "--template", TEMPLATE, "--json")
     report = json.loads(done.stdout)
-    assert (report["action"], report["changed"], report["unreachable"]) == ("write", True, {})
+    assert (report["action"], report["changed"], report["unreachable_sources"]) == ("write", True, {})
     assert {one["container_name"] for one in report["endpoints"]["web"]} >= {"recording-published"}
     assert len(report["rejected"]) == 6
 

@@ -184,3 +184,13 @@ def test_listeners_info_lists_every_port_if_none_is_named(folder: Path) -> None:
         words = " ".join(output.split())
         for socket_of, address in ((one, "127.0.0.2"), (two, "::1"), (three, "::")):
             assert f"{socket_of.getsockname()[1]} on {address} " in words
+
+
+def test_unreachable_docker_host_does_not_make_the_balancer_unreachable(plain: dict[str, Any], folder: Path) -> None:
+    """Ansible takes a result ``unreachable`` for the host's own."""
+    task = apply(plain, endpoints={}, unreachable_hosts=["app2"])
+    output = play(
+        [{**task, "register": "synced"}, {"ansible.builtin.debug": {"var": "synced.unreachable_sources"}}], folder
+    )
+    assert "unreachable=0" in output
+    assert "app2 did not answer" in output
