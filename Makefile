@@ -22,7 +22,7 @@ test: .venv/development .cache/bench/plots/installed
 
 # make simulate SECONDS=600 goes on for ten minutes, with other histories each time.
 simulate: .venv/development
-	SIMULATE_SECONDS=$(or $(SECONDS),60) .venv/bin/python -m pytest tests/simulation
+	SIMULATE_SECONDS=$(or $(SECONDS),60) .venv/bin/python -m pytest -s tests/simulation/test_histories.py
 
 molecule-%: .venv/development
 	.venv/bin/python tests/stages.py $@

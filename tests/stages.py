@@ -52,7 +52,7 @@ COMMANDS = {
         "mypy",
     ],
     "unit": ["pytest -n 2 tests/unit"],
-    "simulation": ["python -m pytest tests/simulation"],
+    "simulation": ["python -m pytest tests/simulation/test_simulated_haproxy.py"],
     **{
         f"molecule-{file.parent.name}": [f"molecule --base-config {BASE} test --scenario-name {file.parent.name}"]
         for file in sorted(ROOT.glob("molecule/*/molecule.yml"))

@@ -212,8 +212,8 @@ class Histories(RuleBasedStateMachine):
         """The next one that begins so."""
         self.world.haproxy.refusals.append(Refusal(begin, "out of memory.\n\n", times))
 
-    @rule(name=host, number=pick, sessions=st.sampled_from([0, 2]))
-    def requests_are_under_way(self, name: str, number: int, sessions: int) -> None:
+    @rule(number=pick, sessions=st.sampled_from([0, 2]))
+    def requests_are_under_way(self, number: int, sessions: int) -> None:
         """On one of the servers, from now on."""
         servers = list(self.world.haproxy.servers().values())
         if servers:

@@ -95,7 +95,7 @@ class Promises:
 
     # At every command
 
-    def _before_command(self, line: str) -> None:
+    def _before_command(self, _line: str) -> None:
         self._usable = truth.usable(self._world)
 
     def _after_command(self, line: str, answer: str) -> None:
@@ -116,6 +116,9 @@ class Promises:
         if (found is None and truth.is_a_container(key)) or "/".join(key) in self._half_added:
             return
         if " addr " in line or (found and found[0].ended.get(found[1].id, 0.0) > self._world.clock() - TOLD):
+            return
+        if found and found[1].id in found[0].uncertain:
+            # An event of it was lost, and nobody has listed it since.
             return
         meant = {one.key: one for one in truth.running(self._world)}.get(key)
         if meant is not None and truth.is_drained(self._world, meant):

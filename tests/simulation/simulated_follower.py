@@ -1,4 +1,4 @@
-"""Follows a simulated Docker host as ``DockerFollower`` follows a real one, without its threads: by a simulated clock."""
+"""Follows a simulated Docker host as ``DockerFollower`` follows a real one, by a simulated clock, without threads."""
 
 from __future__ import annotations
 

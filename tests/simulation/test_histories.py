@@ -14,8 +14,8 @@ from tests.simulation.histories import Histories, counted
 SECONDS = float(os.environ.get("SIMULATE_SECONDS", "0"))
 """For how long to go on with new histories; 0 for the same ones each time."""
 
-FEW = 300
-"""Histories in one go: about a minute of them."""
+FEW = 60
+"""Histories in one go."""
 
 
 def test_promises_hold_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:

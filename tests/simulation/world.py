@@ -136,7 +136,7 @@ class _Client:
         self._world.asked()
         return listed
 
-    def image_of(self, container_id: str) -> str | None:
+    def image_of(self, _container_id: str) -> str | None:
         """Nobody says."""
         return None
 
