@@ -163,6 +163,10 @@ class Catalog:
         changed: dict[str, set[Key]] = {}
         # Those that are gone come first: another may have taken the place of one.
         for container in sorted(scope.difference(newer), key=found.__contains__):
+            for key in found.get(container, ()):
+                if key in self.entries and self.entries[key].left_over:
+                    # A source knows it after all.
+                    self.forget(key)
             after = self._after(source, container, found.get(container, {}), answer, now)
             before = {key: self.entries[key] for key in self.keys((source, container))}
             keys = {key for key in before | after if before.get(key) != after.get(key)}

@@ -254,6 +254,17 @@ def test_a_server_that_nobody_knows_has_left_until_it_is_forgotten() -> None:
     assert set(catalog.of_section("web")) == {key(TWO)}
 
 
+def test_a_source_that_lists_a_server_left_over_takes_it_over() -> None:
+    catalog = catalog_of()
+    unknown = Endpoint("", "", ONE.host, ONE.port, given_name=key(ONE)[1])
+    catalog.add_left_over(key(ONE), Entry(catalog.sections[key(ONE)[0]], unknown, Condition.LEFT, 1.0, left_over=True))
+    catalog.listed("app1", answer([ONE]), NOW)
+    assert catalog.entries[key(ONE)].condition is Condition.HEALTHY
+    catalog.listed("app1", answer([ONE, TWO]), NOW)
+    assert set(catalog.of_section("web")) == {key(ONE), key(TWO)}
+    assert catalog.keys(("app1", ONE.container_id)) == {key(ONE)}
+
+
 def test_entries_are_endpoints_by_service() -> None:
     catalog = catalog_of()
     catalog.listed("app1", answer([ONE], [TWO]), NOW)
