@@ -60,6 +60,8 @@ class Reconciler:
         self._verdicts: dict[Key, Verdict] = {}
         self.unheard = set(settings.docker_hosts)
         """Sources that have neither answered nor failed to: nothing is known of what they last said."""
+        self.urgent: set[str] = set()
+        """Sections without a usable server, of which others may serve: they are to be looked at again soon."""
         self.unclear: dict[str, frozenset[str]] = {}
         """Ids of containers by Docker host of which only a sync can tell what they are."""
 
@@ -73,8 +75,10 @@ class Reconciler:
             had_healthy = section in self._with_healthy
             self._note_healthy(section)
             turned = had_healthy != (section in self._with_healthy)
-            if self._others[section] and (turned or self._none_is_usable(section)):
+            if self._others[section] and turned:
                 self.look_again(section, cause)
+            elif self._others[section] and self._none_is_usable(section):
+                self.urgent.add(section)
 
     def classify(self, keys: Iterable[Key]) -> None:
         """Take note of what is known of servers. Of several that change at once this comes first for all of them: what
@@ -296,7 +300,8 @@ class Reconciler:
         standings = {
             key: standing
             for key in self._others[section]
-            if (standing := self._standing(key, healthy)) > Standing.HEALTHY and self._told(key) == READY
+            # Of thousands that stop at once, most are drained already: what costs more is asked of the rest.
+            if self._told(key) == READY and (standing := self._standing(key, healthy)) > Standing.HEALTHY
         }
         if usable > len(standings):
             return Standing.HEALTHY

@@ -26,6 +26,8 @@ from .timers import Timers
 
 WAITING = 0.1
 """Seconds between two looks whether a better server is usable than one that serves only until then."""
+URGENT = 0.02
+"""Seconds from the end of a service's last usable server to a look at what could serve: many may end at once."""
 ALONE = 1.0
 """Seconds between two looks whether a service is without a usable server, and has one that could serve."""
 FOLLOW = 0.5
@@ -166,6 +168,10 @@ class Session:
         if self.timers.due("waiting"):
             for section in self._reconciler.sections_that_may_change():
                 self._reconciler.look_again(section, Cause("another server is usable"))
+        if self.timers.due("urgent"):
+            urgent, self._reconciler.urgent = self._reconciler.urgent, set()
+            for section in urgent:
+                self._reconciler.look_again(section, Cause("no other server is usable"))
         if self.timers.due("alone"):
             for section in self._reconciler.sections_without_usable():
                 self._reconciler.look_again(section, Cause("no other server is usable"))
@@ -179,6 +185,8 @@ class Session:
             request(self._folder)
 
     def _plan_ahead(self) -> None:
+        if self._reconciler.urgent:
+            self.timers.soon("urgent", URGENT)
         if self._reconciler.waiting:
             self.timers.soon("waiting", WAITING)
         if self._reconciler.could_serve:
