@@ -102,7 +102,9 @@ class Catalog:
                 # Nobody is asked for it any more.
                 continue
             else:
-                entry = Entry(service, endpoint, Condition.HEALTHY, remembered=True)
+                condition = Condition.UNHEALTHY if endpoint.unhealthy else Condition.HEALTHY
+                condition = Condition.PAUSED if endpoint.paused else condition
+                entry = Entry(service, endpoint, condition, remembered=True)
             self._add(key, entry)
 
     # What is known
@@ -164,8 +166,10 @@ class Catalog:
         # Those that are gone come first: another may have taken the place of one.
         for container in sorted(scope.difference(newer), key=found.__contains__):
             for key in found.get(container, ()):
-                if key in self.entries and self.entries[key].left_over:
-                    # A source knows it after all.
+                there = self.entries.get(key)
+                other = there is not None and self._of(key, there) != (source, container)
+                if there and other and (there.left_over or there.remembered or there.condition is Condition.LEFT):
+                    # This source knows it: its Docker host has another name by now, say.
                     self.forget(key)
             after = self._after(source, container, found.get(container, {}), answer, now)
             before = {key: self.entries[key] for key in self.keys((source, container))}
@@ -203,7 +207,7 @@ class Catalog:
                 continue
             if container in answer.unclear:
                 # Only the memory of an earlier answer says what it is.
-                after[key] = entry
+                after[key] = replace(entry, remembered=False)
             elif (container in answer.running or entry.endpoint.given_name) and not any(
                 one.service is entry.service for one in after.values()
             ):

@@ -132,7 +132,7 @@ def is_plain(entry: Entry, stopping: Stopping | None, drain: Drain | None) -> bo
 
 def best_of(states: Iterable[tuple[Standing, ServerState | None]]) -> Standing | None:
     """The best standing of the usable ones among these servers."""
-    return min((standing for standing, state in states if state and state.usable), default=None)
+    return min((standing for standing, state in states if state and state.usable and state.weight), default=None)
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,7 @@ class Endpoint:
         maxconn: connections at one time; None does not limit them.
         given_name: the server's name, where the configuration names it (a default server); its
             container_id is empty then.
+        unhealthy: whether its health check in Docker failed, when it was last listed.
         paused: whether Docker has paused the container: it accepts requests and never answers.
     """
 
@@ -111,6 +112,7 @@ class Endpoint:
     backup: bool = False
     maxconn: int | None = field(default=None, compare=False)
     given_name: str = ""
+    unhealthy: bool = field(default=False, compare=False)
     paused: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -169,6 +171,7 @@ class Endpoint:
                 backup=data.get("backup", False),
                 maxconn=data.get("maxconn"),
                 given_name=str(data.get("given_name", "")),
+                unhealthy=data.get("unhealthy") is True,
                 paused=data.get("paused") is True,
             )
         except KeyError as missing:

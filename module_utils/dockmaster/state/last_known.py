@@ -16,6 +16,9 @@ from .. import files
 from ..config.settings import Service
 from ..model.endpoint import Endpoint, in_order
 
+BEFORE = "backends.json"
+"""The file of an earlier release, in the same folder."""
+
 KnownEndpoints = Mapping[str, Sequence[Endpoint]]
 """Endpoints by the service's name."""
 
@@ -70,8 +73,10 @@ def selection(service: Service) -> str:
 def load(path: Path) -> LastKnown:
     """Read the file; one that is absent or damaged knows nothing."""
     try:
-        data = json.loads(files.read(path) or "{}")
-        services = data.get("services", {})
+        data = json.loads(files.read(path) or files.read(path.with_name(BEFORE)) or "{}")
+        # An earlier release knew the endpoints alone, and kept them in another file.
+        before = {name: {"endpoints": some} for name, some in data.get("backends", {}).items()}
+        services = data.get("services", before)
         return LastKnown(
             {
                 str(name): [Endpoint.from_dict(entry) for entry in one.get("endpoints", ())]

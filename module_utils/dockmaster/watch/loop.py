@@ -74,6 +74,9 @@ class Watcher(Journal):
                 with folder_locked(self._folder, LOCK_TIMEOUT):
                     message, self._held = self._held, None
                     self._session.step(message)
+                self._save()
+                if self._timers.due("configuration", IDLE):
+                    self._take_configuration()
             except RuntimeApiError as error:
                 self._session.haproxy_answers = False
                 self._session.failed(error)
@@ -81,9 +84,6 @@ class Watcher(Journal):
                 self._session.failed(error)
                 # Nothing was done: without a pause this would go round at full speed.
                 self._ended.wait(AGAIN)
-            self._save()
-            if self._timers.due("configuration", IDLE):
-                self._take_configuration()
         self._session.end()
 
     @property

@@ -60,6 +60,8 @@ class Reconciler:
         self._verdicts: dict[Key, Verdict] = {}
         self.unheard = set(settings.docker_hosts)
         """Sources that have neither answered nor failed to: nothing is known of what they last said."""
+        self.unreachable: set[str] = set()
+        """Sources that do not answer now: what they may know is left alone."""
         self.urgent: set[str] = set()
         """Sections without a usable server, of which others may serve: they are to be looked at again soon."""
         self.unclear: dict[str, frozenset[str]] = {}
@@ -124,7 +126,12 @@ class Reconciler:
         """Whether HAProxy has a server of ours that no source knows, though all were heard that might."""
         if key[0] not in self.catalog.sections or key[1] in self._theirs[key[0]] or not is_named_by_us(key[1]):
             return False
-        return not any(f"{one[:12]}_" in key[1] for some in self.unclear.values() for one in some)
+        if any(f"{one[:12]}_" in key[1] for some in self.unclear.values() for one in some):
+            return False
+        service = self.catalog.sections[key[0]]
+        if service.named_with_host:
+            return not any(key[1].startswith(f"{host}_") for host in self.unreachable)
+        return not any(host.name in self.unreachable for host in service.discovery.servers)
 
     # What follows
 

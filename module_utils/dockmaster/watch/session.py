@@ -280,6 +280,7 @@ class Session:
             return
         if source in self.settings.docker_hosts:
             self._journal.answered(source)
+        self._reconciler.unreachable.discard(source)
         if self._unreachable.pop(source, None):
             self._journal.say(logline(source=source, state="answers"))
         first = source in self._reconciler.unheard
@@ -348,6 +349,7 @@ class Session:
     def _take_silence(self, message: Unreachable) -> None:
         """Losing sight of a source is not the same as its containers being gone."""
         source = message.source
+        self._reconciler.unreachable.add(source)
         reasons = self._unreachable.setdefault(source, set())
         if message.why not in reasons and len(reasons) < REASONS:
             reasons.add(message.why)

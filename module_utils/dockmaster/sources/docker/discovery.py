@@ -193,6 +193,7 @@ def _endpoint(container: Container, service: Service, docker_host: str, address:
         weight=own.weight,
         backup=own.backup,
         maxconn=own.maxconn,
+        unhealthy=container.unhealthy,
         paused=container.state == "paused",
     )
 
