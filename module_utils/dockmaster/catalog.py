@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -283,11 +283,3 @@ class Catalog:
             self.entries.update(entries)
             for key in entries:
                 self._of_section[key[0]].add(key)
-
-
-def endpoints_by_service(entries: Iterable[Entry]) -> dict[str, list[Endpoint]]:
-    """Their endpoints by the service's name."""
-    found: dict[str, list[Endpoint]] = {}
-    for entry in entries:
-        found.setdefault(entry.service.name, []).append(entry.endpoint)
-    return found

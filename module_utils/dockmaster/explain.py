@@ -153,14 +153,14 @@ def _is_rejected(one: Rejection, name: str, snapshot: Snapshot) -> bool:
 
 
 def _explanation(one: Decided, snapshot: Snapshot) -> Explanation:
-    endpoint, state = (one.entry.endpoint if one.entry else None), one.facts.state
+    state = one.facts.state
     serves = bool(state and state.usable)
     return Explanation(
         service=one.service.name,
         server=one.key[1],
-        address=endpoint.address if endpoint else state.address if state else "",
-        docker_host=endpoint.docker_host if endpoint else "",
-        container=endpoint.container_name if endpoint else "",
+        address=one.address,
+        docker_host=one.docker_host,
+        container=one.container,
         gets_traffic=serves,
         wanted=one.verdict.wanted.value,
         reason=one.verdict.reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -14,7 +14,7 @@ from .errors import SourceError
 from .haproxy.apply import running
 from .haproxy.runtime import MAINT, Running, ServerState
 from .haproxy.servers import Key, is_checked, is_named_by_us, servers_of_the_operator
-from .model.endpoint import Endpoint, Rejection
+from .model.endpoint import SHORT_ID, Endpoint, Rejection
 from .sources.protocol import Answer
 from .sources.static import NAME as STATIC
 from .sources.table import sources
@@ -169,6 +169,22 @@ class Decided:
         """What its source last said."""
         return self.facts.entry
 
+    @property
+    def address(self) -> str:
+        """What HAProxy dials: as its source says it, or else as HAProxy does; empty if neither knows it."""
+        known = self.entry.endpoint if self.entry else self.facts.state
+        return known.address if known else ""
+
+    @property
+    def docker_host(self) -> str:
+        """Where its container runs; empty if no source says so."""
+        return self.entry.endpoint.docker_host if self.entry else ""
+
+    @property
+    def container(self) -> str:
+        """The container's name; empty if no source says it."""
+        return self.entry.endpoint.container_name if self.entry else ""
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -273,7 +289,7 @@ class Snapshot:
         for key in states.keys() - entries.keys():
             if not (is_named_by_us(key[1]) or key in self._before):
                 continue
-            if states[key].admin != MAINT and self._may_be_known(service, key):
+            if states[key].admin != MAINT and may_be_known(service, key[1], self.found.unreachable, self._unclear):
                 continue
             since = min(self.known.left.get(service.name, {}).get(key[1], self.now), self.now)
             runs = states[key].admin != MAINT and self.catalog.runs(key[1])
@@ -306,15 +322,6 @@ class Snapshot:
         own = ((Standing.HEALTHY, states[key]) for key in states if key[1] in theirs)
         return best_of([*((standing, states.get(key)) for key, standing in standings.items()), *own])
 
-    def _may_be_known(self, service: Service, key: Key) -> bool:
-        """Whether a source that cannot tell now may know a server that no other one does."""
-        if any(f"{short}_" in key[1] for short in self._unclear):
-            return True
-        silent = self.found.unreachable
-        if service.named_with_host:
-            return any(key[1].startswith(f"{host}_") for host in silent)
-        return any(host.name in silent for host in service.discovery.servers)
-
     @cached_property
     def _states(self) -> dict[str, dict[Key, ServerState]]:
         states: dict[str, dict[Key, ServerState]] = {}
@@ -324,7 +331,7 @@ class Snapshot:
 
     @cached_property
     def _unclear(self) -> frozenset[str]:
-        return frozenset(one[:12] for answer in self.found.answers.values() for one in answer.unclear)
+        return frozenset(one for answer in self.found.answers.values() for one in answer.unclear)
 
     @cached_property
     def _before(self) -> frozenset[Key]:
@@ -375,6 +382,22 @@ class Snapshot:
             endpoints[one.service.name].append(entry.endpoint)
         selections = {service.name: last_known.selection(service) for service in self.settings.services}
         return LastKnown(endpoints, left, selections, answered)
+
+
+def may_be_known(service: Service, name: str, unreachable: Collection[str], unclear: Collection[str]) -> bool:
+    """Whether a source that cannot tell now may know a server that no other source does: it is then left alone.
+
+    Args:
+        service: the server's service.
+        name: the server's name.
+        unreachable: sources that do not answer.
+        unclear: ids of containers whose image would have to be asked for.
+    """
+    if any(f"{one[:SHORT_ID]}_" in name for one in unclear):
+        return True
+    if service.named_with_host:
+        return any(name.startswith(f"{host}_") for host in unreachable)
+    return any(host.name in unreachable for host in service.discovery.servers)
 
 
 def left_over(service: Service, state: ServerState, since: float) -> Entry | None:

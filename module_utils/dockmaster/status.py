@@ -180,18 +180,18 @@ def _last_ones(service: str, decided: Sequence[Decided], usable: int) -> list[st
 
 
 def _row(one: Decided, snapshot: Snapshot, before: History) -> ServerRow:
-    endpoint, state = (one.entry.endpoint if one.entry else None), one.facts.state
+    state = one.facts.state
     word = word_of(one.verdict.standing, one.entry)
     silent = snapshot.found.unreachable
-    if word == "healthy" and endpoint and endpoint.docker_host in silent and snapshot.settings.docker_hosts:
+    if word == "healthy" and one.docker_host in silent and snapshot.settings.docker_hosts:
         word = "unreachable"
     changed, kind, cause = before.changes.get("/".join(one.key), (None, "", ""))
     return ServerRow(
         service=one.service.name,
         server=one.key[1],
-        address=endpoint.address if endpoint else state.address if state else "",
-        docker_host=endpoint.docker_host if endpoint else "",
-        container=endpoint.container_name if endpoint else "",
+        address=one.address,
+        docker_host=one.docker_host,
+        container=one.container,
         state=word,
         wanted=one.verdict.wanted.value,
         reason=one.verdict.reason,

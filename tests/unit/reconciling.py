@@ -136,7 +136,7 @@ class World:
     def drained(self, *numbers: int) -> None:
         """The operator has drained these, and no others."""
         self.drains.drains = Drains(Drain("app1", f"web-{number}") for number in numbers)
-        self.reconciler.drains_changed()
+        self.reconciler.everything(Cause("operator"))
 
     def fails(self, *numbers: int) -> None:
         """HAProxy's checks of these fail, and of no others; those that it does not check are up."""

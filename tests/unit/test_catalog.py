@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from dockmaster.catalog import Catalog, Condition, Entry, endpoints_by_service
+from dockmaster.catalog import Catalog, Condition, Entry
 from dockmaster.config.parse import parse
 from dockmaster.config.settings import Settings
 from dockmaster.haproxy.servers import Key, key_of
@@ -263,13 +263,6 @@ def test_a_source_that_lists_a_server_left_over_takes_it_over() -> None:
     catalog.listed("app1", answer([ONE, TWO]), NOW)
     assert set(catalog.of_section("web")) == {key(ONE), key(TWO)}
     assert catalog.keys(("app1", ONE.container_id)) == {key(ONE)}
-
-
-def test_entries_are_endpoints_by_service() -> None:
-    catalog = catalog_of()
-    catalog.listed("app1", answer([ONE], [TWO]), NOW)
-    (found,) = endpoints_by_service(catalog.entries.values()).items()
-    assert (found[0], sorted(found[1])) == ("web", [ONE, TWO])
 
 
 # Whatever is said

@@ -6,14 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from ..catalog import Catalog, Condition
 from ..config.settings import Settings
 from ..errors import RuntimeApiError, RuntimeApiSilent
 from ..haproxy.runtime import MAINT, READY
 from ..haproxy.servers import Key, is_named_by_us, servers_of, servers_of_the_operator
-from ..snapshot import left_over
+from ..snapshot import left_over, may_be_known
 from ..state.drains import DrainsFile
 from ..state.stopping import StoppingContainers, stopping_of
 from ..traffic import Facts, ServiceFacts, Standing, Verdict, Wanted, best_of, decide, is_plain, standing_of
@@ -92,10 +91,6 @@ class Reconciler:
         """Decide again for those servers of a section that depend on what else is usable."""
         self._settle(list(self._others[section]), cause)
 
-    def drains_changed(self) -> None:
-        """The operator has drained something, or made it ready: all servers may be concerned."""
-        self.everything(Cause("operator"))
-
     def everything(self, cause: Cause) -> None:
         """Hold everything that runs against everything that is known; raises RuntimeApiError."""
         running = self._servers.learn()
@@ -126,12 +121,8 @@ class Reconciler:
         """Whether HAProxy has a server of ours that no source knows, though all were heard that might."""
         if key[0] not in self.catalog.sections or key[1] in self._theirs[key[0]] or not is_named_by_us(key[1]):
             return False
-        if any(f"{one[:12]}_" in key[1] for some in self.unclear.values() for one in some):
-            return False
-        service = self.catalog.sections[key[0]]
-        if service.named_with_host:
-            return not any(key[1].startswith(f"{host}_") for host in self.unreachable)
-        return not any(host.name in self.unreachable for host in service.discovery.servers)
+        unclear = frozenset().union(*self.unclear.values())
+        return not may_be_known(self.catalog.sections[key[0]], key[1], self.unreachable, unclear)
 
     # What follows
 
@@ -207,7 +198,7 @@ class Reconciler:
 
     # How
 
-    def _about(self, key: Key) -> Facts | None:
+    def _about(self, key: Key, best: Standing | None = None) -> Facts | None:
         entry = self.catalog.entries.get(key)
         if entry is None:
             return None
@@ -220,7 +211,7 @@ class Reconciler:
             self._servers.state(key) is not None,
             self._settings.haproxy.drain_timeout,
             now,
-            ServiceFacts(self._healthy(key[0]), None),
+            ServiceFacts(self._healthy(key[0]), best),
         )
 
     def _classify(self, key: Key) -> None:
@@ -280,9 +271,9 @@ class Reconciler:
         section = key[0]
         if key in self._others[section] and section not in best:
             best[section] = self._best(section)
-        about = self._about(key)
+        about = self._about(key, best.get(section))
         assert about is not None
-        return decide(replace(about, service=ServiceFacts(self._healthy(section), best.get(section))))
+        return decide(about)
 
     @staticmethod
     def _of_its_own(before: Verdict, verdict: Verdict, cause: Cause) -> Cause:
